@@ -1,0 +1,12 @@
+"""The error a user can act on.
+
+Everything that is the user's to fix (a missing file, a wrong column, a damaged adapter) is a
+`UserError`: its message gives the problem, its cause and the remedy in a sentence or two. The
+command line prints it on standard error without a traceback and exits with code 2.
+"""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """A problem that the user can solve; the message says how."""
