@@ -1,0 +1,190 @@
+"""`LabelScorer`: exact log p(label | text), for any Hugging Face causal LM.
+
+Training, evaluation, prediction, serving and export all ask this one thing, so this one class
+answers it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sentilora.encoding import EncodedPrompt, PromptEncoder
+from sentilora.scoring.engine import FastEngine, PlainEngine
+from sentilora.scoring.scores import Scores
+from sentilora.scoring.sequences import Batch, all_labels, batches, gold_labels
+
+logger = logging.getLogger(__name__)
+
+TOKEN_BUDGET = 2048  # padded tokens run at once when scoring; more gains nothing on a CPU
+
+# How far the fast path may be from the model's own forward on the probe, in log-probability. A
+# path that misreads an architecture is off by far more, rounding by far less.
+_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 0.05, torch.bfloat16: 0.4}
+_PROBES = ("a fine film", "not one that I would want to sit through again, whatever they pay me")
+
+
+class LabelScorer:
+    """Scores texts with a causal LM, and gives the loss that trains it.
+
+    Parameters
+    ----------
+    model
+        A Hugging Face causal LM, with or without PEFT adapters.
+    encoder
+        Makes prompts and label ids.
+    token_budget
+        How many padded tokens are run at once when scoring.
+
+    On construction the fast path is compared with the model's own forward on a probe; where they
+    differ, the model's own forward is used for everything, which is said once in the log.
+    """
+
+    def __init__(
+        self, model: Any, encoder: PromptEncoder, *, token_budget: int = TOKEN_BUDGET
+    ) -> None:
+        self.model = model
+        self.encoder = encoder
+        self.token_budget = token_budget
+        causal_lm = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self._check_window(causal_lm)
+        self.device = causal_lm.get_input_embeddings().weight.device
+        self._plain = PlainEngine(causal_lm, encoder.prefix_ids)
+        self._engine: FastEngine | PlainEngine = FastEngine(causal_lm, encoder.prefix_ids)
+        if not self._agrees_with_plain():
+            self._engine = self._plain
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether the fast path is in use."""
+        return self._engine is not self._plain
+
+    def score(
+        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
+    ) -> Scores:
+        """Scores of `texts`, in their order. `progress` is told how many more are done."""
+        return self.score_prompts(self.encoder.encode(texts), progress)
+
+    def score_prompts(
+        self, prompts: Sequence[EncodedPrompt], progress: Callable[[int], None] | None = None
+    ) -> Scores:
+        """As `score`, for prompts that are encoded already."""
+        labels = len(self.encoder.label_ids)
+        log_probs = np.zeros(len(prompts) * labels, dtype=np.float64)
+        greedy = np.ones(len(prompts) * labels, dtype=bool)
+        wanted = all_labels(prompts, self.encoder.label_ids)
+        with torch.inference_mode():
+            prefix = self._prefix(prompts)
+            for batch in self._batches(wanted, self.token_budget):
+                terms, chosen = _terms(self._engine.logits(batch, prefix), batch)
+                slots = batch.term_slots.cpu().numpy()
+                np.add.at(log_probs, slots, terms.double().cpu().numpy())
+                np.logical_and.at(greedy, slots, chosen.cpu().numpy())
+                if progress is not None:
+                    progress(len(batch.input_ids))
+        shape = (len(prompts), labels)
+        return Scores(
+            log_probs.reshape(shape).astype(np.float32), greedy.reshape(shape).any(axis=1)
+        )
+
+    def loss(self, prompts: Sequence[EncodedPrompt], gold: Sequence[int]) -> Tensor:
+        """[N] the negative log-likelihood of each prompt's own label, with gradients.
+
+        The generation objective: cross-entropy over the whole vocabulary, summed over the
+        label's tokens. `gold` holds label indices. All rows are run at once: the caller cuts its
+        batches to what memory holds.
+        """
+        wanted = gold_labels(prompts, self.encoder.label_ids, gold)
+        return -self._log_likelihood(wanted, len(prompts), prompts)
+
+    def label_loss(self, prompts: Sequence[EncodedPrompt], gold: Sequence[int]) -> Tensor:
+        """[N] the cross-entropy over the labels alone, with gradients; otherwise as `loss`."""
+        labels = len(self.encoder.label_ids)
+        wanted = all_labels(prompts, self.encoder.label_ids)
+        flat = self._log_likelihood(wanted, len(prompts) * labels, prompts)
+        scores = flat.view(len(prompts), labels)
+        target = torch.as_tensor(list(gold), device=scores.device)
+        return torch.nn.functional.cross_entropy(scores, target, reduction="none")
+
+    def _log_likelihood(
+        self, wanted: list[list[Any]], slots: int, prompts: Sequence[EncodedPrompt]
+    ) -> Tensor:
+        prefix = self._prefix(prompts)
+        parts = []
+        for batch in self._batches(wanted, token_budget=2**62):
+            terms, _ = _terms(self._engine.logits(batch, prefix), batch)
+            zeros = torch.zeros(slots, dtype=terms.dtype, device=terms.device)
+            parts.append(zeros.index_add(0, batch.term_slots, terms))
+        return torch.stack(parts).sum(dim=0)
+
+    def _prefix(self, prompts: Sequence[EncodedPrompt]) -> Any:
+        return self._engine.prefix() if any(prompt.shared for prompt in prompts) else None
+
+    def _batches(self, wanted: list[list[Any]], token_budget: int) -> Any:
+        prefix_length = len(self.encoder.prefix_ids)
+        for batch in batches(wanted, prefix_length, token_budget, pad_id=0):
+            yield batch.to(self.device)
+
+    def _check_window(self, causal_lm: Any) -> None:
+        window = getattr(causal_lm.config.get_text_config(), "max_position_embeddings", None)
+        longest = self.encoder.task.max_length
+        if window is not None and longest > window:
+            from sentilora.errors import UserError
+
+            raise UserError(
+                f"The maximum length of {longest} tokens is more than this base can read "
+                f"({window}). Lower --max-length."
+            )
+
+    def _agrees_with_plain(self) -> bool:
+        prompts = self.encoder.encode(_PROBES)
+        fast = self._try_probe(prompts)
+        if fast is None:
+            return False
+        tolerance = _TOLERANCE.get(self.model.dtype, 0.4)
+        if (gap := float(np.abs(fast - self._probe(self._plain, prompts)).max())) <= tolerance:
+            return True
+        logger.warning(
+            "The fast path is %.2g from this architecture's own forward on a probe; "
+            "the plain path is used, which is slower.",
+            gap,
+        )
+        return False
+
+    def _try_probe(self, prompts: Sequence[EncodedPrompt]) -> Any:
+        """The fast path's scores, or None where this architecture can't run it."""
+        try:
+            return self._probe(self._engine, prompts)
+        except (TypeError, AttributeError, ValueError, RuntimeError) as error:
+            logger.warning(
+                "This architecture can't share the instruction between rows (%s: %s); "
+                "the plain path is used, which is slower.",
+                type(error).__name__,
+                error,
+            )
+            return None
+
+    def _probe(self, engine: Any, prompts: Sequence[EncodedPrompt]) -> Any:
+        chosen, self._engine = self._engine, engine
+        training = self.model.training
+        self.model.eval()
+        try:
+            return self.score_prompts(prompts).log_probs
+        finally:
+            self._engine = chosen
+            self.model.train(training)
+
+
+def _terms(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """[M] each label token's log-probability, and whether it is the likeliest of all tokens."""
+    normaliser = torch.logsumexp(logits, dim=-1)
+    picked = logits[batch.term_positions, batch.term_tokens]
+    likeliest = logits.argmax(dim=-1)
+    return picked - normaliser[batch.term_positions], (
+        likeliest[batch.term_positions] == batch.term_tokens
+    )

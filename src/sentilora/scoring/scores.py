@@ -1,0 +1,50 @@
+"""What scoring answers for a batch of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Label scores of N texts for K labels, in the order of the texts and of the task's labels.
+
+    Three things that are often confused are kept apart: the chosen label (`predicted`), how much
+    probability the labels hold together (`label_mass`), and whether greedy generation would emit
+    exactly a label (`greedy`).
+
+    log_probs
+        [N, K] float32, natural log p(label | text) over the whole vocabulary.
+    greedy
+        [N] bool, whether greedy decoding would emit exactly one of the labels.
+    """
+
+    log_probs: NDArray[np.float32]
+    greedy: NDArray[np.bool_]
+
+    @property
+    def label_mass(self) -> NDArray[np.float32]:
+        """[N], the probability that the model says any of the labels at all."""
+        return np.exp(self.log_probs).sum(axis=1)
+
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """[N, K], each label's probability given that it is one of the labels."""
+        shifted = np.exp(self.log_probs - self.log_probs.max(axis=1, keepdims=True))
+        return shifted / shifted.sum(axis=1, keepdims=True)
+
+    @property
+    def predicted(self) -> NDArray[np.intp]:
+        """[N], the index of the likeliest label."""
+        return self.log_probs.argmax(axis=1)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Scores]) -> Scores:
+        return cls(
+            np.concatenate([part.log_probs for part in parts]),
+            np.concatenate([part.greedy for part in parts]),
+        )
