@@ -58,11 +58,15 @@ class Task:
         if self.prompt_end[-1:].isspace() and self.label_prefix == " ":
             raise UserError(
                 "The template ends in white space, and the label brings its own space: the label's "
-                "tokens would not be the ones that a model generates. End it with e.g. 'Sentiment:'."
+                "tokens would not be the ones that a model generates. End it as in 'Sentiment:'."
             )
         check_labels(self.labels)
+        if _LONE_SURROGATE.search("".join([self.template, self.label_prefix, *self.labels])):
+            raise UserError("The template or a label holds bytes that aren't UTF-8; write it anew.")
         if self.max_length < 8:
-            raise UserError(f"A maximum length of {self.max_length} tokens is too short to be used.")
+            raise UserError(
+                f"A maximum length of {self.max_length} tokens is too short to be used."
+            )
 
     @classmethod
     def default(
@@ -75,10 +79,11 @@ class Task:
 
         Sets of sentiment words are asked for the sentiment, any other set for the label.
         """
+        check_labels(labels)
         words = [label.lower() for label in labels]
-        sentiment = all(word.split()[-1:] and word.split()[-1] in SENTIMENT_WORDS for word in words)
+        sentiment = all(word.split()[-1] in SENTIMENT_WORDS for word in words)
         asked = "sentiment" if sentiment else "label"
-        choices = ", ".join(labels[:-1]) + " or " + labels[-1] if len(labels) > 1 else "".join(labels)
+        choices = ", ".join(labels[:-1]) + " or " + labels[-1]
         name = subject.split()[-1].capitalize()
         template = (
             f"Classify the {asked} of the {subject} as {choices}.\n\n"
@@ -108,20 +113,24 @@ class Task:
         """The same question as a user's turn, rendered through the tokenizer's chat template.
 
         What is kept is the rendered text around the field, so the artefact depends on no template
-        engine. The label follows the assistant's header without a space.
+        engine. The label follows as the template lets an assistant's answer follow: at once after
+        ``<|im_start|>assistant`` and a line break, after a space behind Llama 2's ``[/INST]``.
         """
         if not getattr(tokenizer, "chat_template", None):
             raise UserError(
                 "This base has no chat template. Leave out --chat-template, or choose an instruct "
                 "model, such as smollm2."
             )
-        rendered = tokenizer.apply_chat_template(
-            [{"role": "user", "content": self.template}], tokenize=False, add_generation_prompt=True
-        )
+        asked = [{"role": "user", "content": self.template}]
+        answered = [*asked, {"role": "assistant", "content": self.labels[0]}]
+        rendered = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+        whole = tokenizer.apply_chat_template(answered, tokenize=False)
+        gap = whole.removeprefix(rendered).partition(self.labels[0])[0]
+        prefix = gap if whole.startswith(rendered) and gap.isspace() else ""
         bos = tokenizer.bos_token
         if bos and rendered.startswith(bos) and _adds_bos(tokenizer):
             rendered = rendered[len(bos) :]  # the tokenizer will put it there itself, once
-        return replace(self, template=rendered, label_prefix="")
+        return replace(self, template=rendered, label_prefix=prefix)
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "labels": list(self.labels)}

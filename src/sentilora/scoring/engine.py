@@ -7,6 +7,7 @@ padded forward with full logits: slow, and right by definition. Both answer the 
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Sequence
 from typing import Any
@@ -20,9 +21,13 @@ from sentilora.scoring.sequences import Batch
 
 
 class FastEngine:
-    """Shared instruction, no logits but at label positions."""
+    """Shared instruction, no logits but at label positions.
+
+    Raises AttributeError or TypeError for a model that isn't built as body and linear head.
+    """
 
     def __init__(self, model: Any, prefix_ids: Sequence[int]) -> None:
+        self.model = model
         self.body = getattr(model, model.base_model_prefix)
         self.head = Head(model)
         self.prefix_ids = list(prefix_ids)
@@ -30,12 +35,15 @@ class FastEngine:
         parameters = inspect.signature(self.body.forward).parameters
         self._cache_name = "cache" if "cache" in parameters else "past_key_values"
 
-    def prefix(self) -> DynamicCache:
+    def prefix(self) -> DynamicCache | None:
         """The instruction's keys and values, one row, with gradients where they are on.
 
-        The cache is made without the model's configuration: layers with a sliding window must
-        keep every key too, for rows of different lengths look back to different places.
+        None under gradient checkpointing, which drops a cache; rows are then run whole. The cache
+        is made without the model's configuration: layers with a sliding window must keep every
+        key too, for rows of different lengths look back to different places.
         """
+        if self._checkpoints_gradients():
+            return None
         cache = DynamicCache()
         device = self.head.weight.device
         self._run(torch.tensor([self.prefix_ids], device=device), cache)
@@ -43,9 +51,15 @@ class FastEngine:
 
     def logits(self, batch: Batch, prefix: DynamicCache | None) -> Tensor:
         """[P, V] logits at the batch's positions; `prefix` is `self.prefix()` if shared."""
-        cache = _expanded(prefix, len(batch.input_ids)) if batch.shared and prefix else None
-        hidden = self._run(batch.input_ids, cache)
-        return self.head.logits(hidden[batch.position_rows, batch.position_columns])
+        if batch.shared and prefix is not None:
+            hidden = self._run(batch.input_ids, _expanded(prefix, len(batch.input_ids)))
+            return self.head.logits(hidden[batch.position_rows, batch.position_columns])
+        ids, columns = _whole_rows(batch, self.prefix_ids)
+        return self.head.logits(self._run(ids, None)[batch.position_rows, columns])
+
+    def _checkpoints_gradients(self) -> bool:
+        active = self.model.training and torch.is_grad_enabled()
+        return active and self.model.is_gradient_checkpointing
 
     def _run(self, input_ids: Tensor, cache: DynamicCache | None) -> Tensor:
         given = {} if cache is None else {self._cache_name: cache}
@@ -65,20 +79,27 @@ class PlainEngine:
 
     def logits(self, batch: Batch, prefix: None = None) -> Tensor:
         """[P, V] logits at the batch's positions."""
-        ids, columns = batch.input_ids, batch.position_columns
-        if batch.shared:
-            front = torch.tensor(self.prefix_ids, device=ids.device)
-            ids = torch.cat([front.expand(len(ids), -1), ids], dim=1)
-            columns = columns + len(front)
-        logits = self.model(input_ids=ids, use_cache=False).logits
-        picked = logits[batch.position_rows, columns]
+        ids, columns = _whole_rows(batch, self.prefix_ids)
+        picked = self.model(input_ids=ids, use_cache=False).logits[batch.position_rows, columns]
         return picked.to(torch.promote_types(picked.dtype, torch.float32))
+
+
+def _whole_rows(batch: Batch, prefix_ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """The batch's ids with the instruction in front, and where its columns then are."""
+    if not batch.shared:
+        return batch.input_ids, batch.position_columns
+    front = torch.tensor(prefix_ids, device=batch.input_ids.device)
+    ids = torch.cat([front.expand(len(batch.input_ids), -1), batch.input_ids], dim=1)
+    return ids, batch.position_columns + len(front)
 
 
 def _expanded(prefix: DynamicCache, rows: int) -> DynamicCache:
     """`prefix` as if each of `rows` rows had run it: views, no copies, gradients summed."""
     cache = DynamicCache()
-    for index, layer in enumerate(prefix.layers):
-        shape = (rows, -1, -1, -1)
-        cache.update(layer.keys.expand(shape), layer.values.expand(shape), index)
+    layers: list[Any] = prefix.layers
+    for layer in layers:
+        expanded = copy.copy(layer)
+        expanded.keys = layer.keys.expand(rows, -1, -1, -1)
+        expanded.values = layer.values.expand(rows, -1, -1, -1)
+        cache.layers.append(expanded)
     return cache

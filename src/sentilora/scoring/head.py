@@ -25,6 +25,8 @@ class Head:
 
     def __init__(self, model: Any) -> None:
         layer = model.get_output_embeddings()
+        if type(layer) is not torch.nn.Linear:  # an adapted or quantised one does more than that
+            raise TypeError(f"the output layer is a {type(layer).__name__}")
         self.weight: Tensor = layer.weight
         self.bias: Tensor | None = getattr(layer, "bias", None)
         config = model.config.get_text_config()

@@ -7,14 +7,17 @@ answers it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sentilora.encoding import EncodedPrompt, PromptEncoder
+from sentilora.errors import UserError
 from sentilora.scoring.engine import FastEngine, PlainEngine
 from sentilora.scoring.scores import Scores
 from sentilora.scoring.sequences import Batch, all_labels, batches, gold_labels
@@ -55,42 +58,39 @@ class LabelScorer:
         self._check_window(causal_lm)
         self.device = causal_lm.get_input_embeddings().weight.device
         self._plain = PlainEngine(causal_lm, encoder.prefix_ids)
-        self._engine: FastEngine | PlainEngine = FastEngine(causal_lm, encoder.prefix_ids)
-        if not self._agrees_with_plain():
-            self._engine = self._plain
+        self._engine: FastEngine | PlainEngine
+        self._engine = self._fast_engine(causal_lm) or self._plain
 
     @property
     def is_fast(self) -> bool:
         """Whether the fast path is in use."""
         return self._engine is not self._plain
 
-    def score(
-        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
-    ) -> Scores:
+    def score(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Scores:
         """Scores of `texts`, in their order. `progress` is told how many more are done."""
         return self.score_prompts(self.encoder.encode(texts), progress)
 
     def score_prompts(
         self, prompts: Sequence[EncodedPrompt], progress: Callable[[int], None] | None = None
     ) -> Scores:
-        """As `score`, for prompts that are encoded already."""
-        labels = len(self.encoder.label_ids)
-        log_probs = np.zeros(len(prompts) * labels, dtype=np.float64)
-        greedy = np.ones(len(prompts) * labels, dtype=bool)
+        """As `score`, for prompts that are encoded already. Dropout is off, whatever the mode."""
+        shape = (len(prompts), len(self.encoder.label_ids))
+        log_probs = np.zeros(shape)
+        greedy = np.ones(shape, dtype=bool)
         wanted = all_labels(prompts, self.encoder.label_ids)
-        with torch.inference_mode():
+        pending = np.array([sum(len(label.label_ids) for label in row) for row in wanted])
+        with torch.inference_mode(), _evaluating(self.model):
             prefix = self._prefix(prompts)
             for batch in self._batches(wanted, self.token_budget):
                 terms, chosen = _terms(self._engine.logits(batch, prefix), batch)
                 slots = batch.term_slots.cpu().numpy()
-                np.add.at(log_probs, slots, terms.double().cpu().numpy())
-                np.logical_and.at(greedy, slots, chosen.cpu().numpy())
+                np.add.at(log_probs.reshape(-1), slots, terms.double().cpu().numpy())
+                np.logical_and.at(greedy.reshape(-1), slots, chosen.cpu().numpy())
+                rows = slots // shape[1]
+                np.subtract.at(pending, rows, 1)
                 if progress is not None:
-                    progress(len(batch.input_ids))
-        shape = (len(prompts), labels)
-        return Scores(
-            log_probs.reshape(shape).astype(np.float32), greedy.reshape(shape).any(axis=1)
-        )
+                    progress(int((pending[np.unique(rows)] == 0).sum()))
+        return Scores(log_probs.astype(np.float32), np.asarray(greedy.any(axis=1)))
 
     def loss(self, prompts: Sequence[EncodedPrompt], gold: Sequence[int]) -> Tensor:
         """[N] the negative log-likelihood of each prompt's own label, with gradients.
@@ -134,33 +134,20 @@ class LabelScorer:
         window = getattr(causal_lm.config.get_text_config(), "max_position_embeddings", None)
         longest = self.encoder.task.max_length
         if window is not None and longest > window:
-            from sentilora.errors import UserError
-
             raise UserError(
                 f"The maximum length of {longest} tokens is more than this base can read "
                 f"({window}). Lower --max-length."
             )
 
-    def _agrees_with_plain(self) -> bool:
+    def _fast_engine(self, causal_lm: Any) -> FastEngine | None:
+        """The fast path, if it can run this architecture and agrees with its own forward."""
         prompts = self.encoder.encode(_PROBES)
-        fast = self._try_probe(prompts)
-        if fast is None:
-            return False
-        tolerance = _TOLERANCE.get(self.model.dtype, 0.4)
-        if (gap := float(np.abs(fast - self._probe(self._plain, prompts)).max())) <= tolerance:
-            return True
-        logger.warning(
-            "The fast path is %.2g from this architecture's own forward on a probe; "
-            "the plain path is used, which is slower.",
-            gap,
-        )
-        return False
-
-    def _try_probe(self, prompts: Sequence[EncodedPrompt]) -> Any:
-        """The fast path's scores, or None where this architecture can't run it."""
         try:
-            return self._probe(self._engine, prompts)
-        except (TypeError, AttributeError, ValueError, RuntimeError) as error:
+            engine = FastEngine(causal_lm, self.encoder.prefix_ids)
+            fast = self._probe(engine, prompts)
+        except torch.OutOfMemoryError:
+            raise
+        except (TypeError, AttributeError, LookupError, ValueError, RuntimeError) as error:
             logger.warning(
                 "This architecture can't share the instruction between rows (%s: %s); "
                 "the plain path is used, which is slower.",
@@ -168,16 +155,34 @@ class LabelScorer:
                 error,
             )
             return None
+        gap = float(np.abs(fast - self._probe(self._plain, prompts)).max())
+        if gap <= _TOLERANCE.get(self.model.dtype, 0.4):
+            return engine
+        logger.warning(
+            "The fast path is %.2g from this architecture's own forward on a probe; "
+            "the plain path is used, which is slower.",
+            gap,
+        )
+        return None
 
-    def _probe(self, engine: Any, prompts: Sequence[EncodedPrompt]) -> Any:
-        chosen, self._engine = self._engine, engine
-        training = self.model.training
-        self.model.eval()
-        try:
-            return self.score_prompts(prompts).log_probs
-        finally:
-            self._engine = chosen
-            self.model.train(training)
+    def _probe(
+        self, engine: FastEngine | PlainEngine, prompts: Sequence[EncodedPrompt]
+    ) -> NDArray[np.float32]:
+        self._engine = engine
+        return self.score_prompts(prompts).log_probs
+
+
+@contextmanager
+def _evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Every module in evaluation mode, and then each as it was."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 def _terms(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,245 @@
+"""The artefact: a folder that holds a tuned adapter and all that scoring with it needs.
+
+It is a plain PEFT adapter (`adapter_model.safetensors`, `adapter_config.json`), which stock `peft`
+loads, and beside it `sentilora.json`: the frozen task, the base's identity, the tokenizer's
+fingerprint, metrics, and a *canary*: fixed texts with their label log-probabilities at save time,
+tuned and untuned. `rows.json` holds hashes of the rows trained on and held out.
+
+Loading verifies all of it (`verification`). `sentilora.json` is written last and holds the hashes
+of the other files, so a folder that has it is whole.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from peft.utils import get_peft_model_state_dict
+from safetensors import SafetensorError, safe_open
+
+from sentilora import __version__
+from sentilora.adapters import AdapterSettings
+from sentilora.bases import BaseIdentity
+from sentilora.errors import UserError
+from sentilora.files import read_json, sha256, write_bytes, write_json
+from sentilora.scoring import LabelScorer
+from sentilora.task import Task
+
+WEIGHTS = "adapter_model.safetensors"
+PEFT_CONFIG = "adapter_config.json"
+DESCRIPTION = "sentilora.json"
+ROWS = "rows.json"
+CARD = "README.md"
+FORMAT = 1
+
+# The canary's texts are ours: no user's text leaves the data it came from.
+CANARY_TEXTS = (
+    "A warm, funny and beautifully acted story that I would gladly see again.",
+    "Two hours of my life that nobody is going to give back.",
+    "not bad",
+    "The order arrived on Tuesday; the invoice was in the box.",
+    "It promises a lot, looks splendid, and has nothing whatsoever to say.",
+    "Profits doubled, and the shares fell all the same.",
+)
+
+
+@dataclass(frozen=True)
+class Canary:
+    """Label log-probabilities, one row a text of `CANARY_TEXTS`, as they were at save time."""
+
+    texts: tuple[str, ...]
+    tuned: tuple[tuple[float, ...], ...]
+    untuned: tuple[tuple[float, ...], ...]
+    dtype: str
+
+    @classmethod
+    def sing(cls, scorer: LabelScorer, dtype: str) -> Canary:
+        """Score the canary's texts with and without the adapter of the scorer's model."""
+        prompts = scorer.encoder.encode(CANARY_TEXTS)
+        tuned = scorer.score_prompts(prompts).log_probs.tolist()
+        with scorer.model.disable_adapter():
+            untuned = scorer.score_prompts(prompts).log_probs.tolist()
+        return cls(CANARY_TEXTS, _tuples(tuned), _tuples(untuned), dtype)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Canary:
+        return cls(
+            tuple(values["texts"]),
+            _tuples(values["tuned"]),
+            _tuples(values["untuned"]),
+            values["dtype"],
+        )
+
+
+@dataclass(frozen=True)
+class RowHashes:
+    """`data.row_hash` of the rows of each split, as training used them."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Sequence[str]]) -> RowHashes:
+        return cls(**{name: tuple(values[name]) for name in ("train", "validation", "test")})
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What an adapter folder says of itself."""
+
+    path: Path
+    task: Task
+    base: BaseIdentity
+    adapter: AdapterSettings
+    tokenizer_fingerprint: str
+    canary: Canary
+    metrics: dict[str, Any]
+    rows: RowHashes
+
+    @classmethod
+    def read(cls, path: Path) -> Artifact:
+        """Read an adapter folder, checking that its files are whole; loads no model.
+
+        Raises `UserError` where there is none, or a file is missing or damaged.
+        """
+        if not path.is_dir():
+            raise UserError(
+                f"There is no folder {path}. Give the folder that `sentilora train` wrote."
+            )
+        if not (path / DESCRIPTION).exists():
+            raise UserError(_what_it_is_instead(path))
+        values = read_json(path / DESCRIPTION, "The adapter's description")
+        _check_files(path, values)
+        try:
+            return cls(
+                path=path,
+                task=Task.from_dict(values["task"]),
+                base=BaseIdentity.from_dict(values["base"]),
+                adapter=AdapterSettings.from_dict(values["adapter"]),
+                tokenizer_fingerprint=values["tokenizer_fingerprint"],
+                canary=Canary.from_dict(values["canary"]),
+                metrics=values["metrics"],
+                rows=RowHashes.from_dict(read_json(path / ROWS, "The list of rows")),
+            )
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"{path / DESCRIPTION} is damaged or from another version of sentilora ({error})."
+            ) from error
+
+
+def save_artifact(
+    path: Path,
+    tuned: PeftModel,
+    *,
+    task: Task,
+    base: BaseIdentity,
+    adapter: AdapterSettings,
+    tokenizer_fingerprint: str,
+    canary: Canary,
+    metrics: dict[str, Any],
+    rows: RowHashes,
+    card: str,
+) -> Artifact:
+    """Write the adapter folder; files of the same names are replaced one by one, whole.
+
+    Raises `UserError` for an adapter that would do nothing.
+    """
+    check_not_zero(get_peft_model_state_dict(tuned, save_embedding_layers=False))
+    path.mkdir(parents=True, exist_ok=True)
+    _save_peft_files(path, tuned, base)
+    write_json(path / ROWS, asdict(rows))
+    write_bytes(path / CARD, card.encode())
+    description = {
+        "format": FORMAT,
+        "sentilora": __version__,
+        "task": task.to_dict(),
+        "base": base.to_dict(),
+        "adapter": adapter.to_dict(),
+        "tokenizer_fingerprint": tokenizer_fingerprint,
+        "canary": asdict(canary),
+        "metrics": metrics,
+        "files": {name: sha256(path / name) for name in (WEIGHTS, PEFT_CONFIG, ROWS)},
+    }
+    write_json(path / DESCRIPTION, description)
+    return Artifact.read(path)
+
+
+def check_not_zero(weights: Mapping[str, torch.Tensor]) -> None:
+    """Raise `UserError` where every B is zero, or any weight isn't finite."""
+    if not any(bool(w.any()) for name, w in weights.items() if ".lora_B." in name):
+        raise UserError(
+            "The adapter's B matrices are all zero: it would change nothing. Train it (longer, or "
+            "with a higher --learning-rate), or use the base as it is."
+        )
+    if bad := [name for name, w in weights.items() if not bool(torch.isfinite(w).all())]:
+        raise UserError(f"The adapter holds numbers that aren't finite ({bad[0]}); train it anew.")
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The adapter's tensors by their names in the file."""
+    try:
+        with safe_open(path / WEIGHTS, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path / WEIGHTS} is damaged ({error}). Restore it from a copy, or train again."
+        ) from error
+
+
+def _save_peft_files(path: Path, tuned: PeftModel, base: BaseIdentity) -> None:
+    """PEFT's own files, staged beside, then moved in.
+
+    `save_embedding_layers=False` keeps PEFT from asking a hub for the base's vocabulary size.
+    """
+    config = tuned.peft_config["default"]
+    config.base_model_name_or_path = base.hub_name or base.path or base.name
+    config.revision = base.revision if base.origin == "hub" else None
+    staged = path / ".adapter.part"
+    shutil.rmtree(staged, ignore_errors=True)
+    try:
+        tuned.save_pretrained(str(staged), save_embedding_layers=False)
+        for name in (WEIGHTS, PEFT_CONFIG):
+            write_bytes(path / name, (staged / name).read_bytes())
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _check_files(path: Path, values: Mapping[str, Any]) -> None:
+    if values.get("format") != FORMAT:
+        raise UserError(
+            f"{path} was written by another version of sentilora (format {values.get('format')}; "
+            f"this one reads {FORMAT}). Update sentilora, or train again."
+        )
+    for name, digest in values.get("files", {}).items():
+        file = path / name
+        if not file.exists():
+            raise UserError(f"The adapter folder {path} is incomplete: {name} is missing.")
+        if sha256(file) != digest:
+            raise UserError(
+                f"{file} is damaged or was changed after it was saved (its SHA-256 differs from "
+                "the one recorded). Restore it from a copy, or train again."
+            )
+
+
+def _what_it_is_instead(path: Path) -> str:
+    if (path / "run.json").exists():
+        return (
+            f"The run in {path} was not finished, so it holds no adapter yet. "
+            f"Go on with `sentilora train --resume {path}`."
+        )
+    if (path / PEFT_CONFIG).exists():
+        return (
+            f"{path} holds a PEFT adapter that sentilora didn't save (no {DESCRIPTION}): its task "
+            "and labels aren't known. Give a folder that `sentilora train` wrote."
+        )
+    return f"{path} holds no adapter. Give the folder that `sentilora train` wrote."
+
+
+def _tuples(rows: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(float(value) for value in row) for row in rows)

@@ -1,0 +1,140 @@
+"""Scoring rows that don't fit in memory: a window at a time, in order, none left out.
+
+The scorer gets as many texts at once as a window has good rows and groups them by length as it
+likes. A bad row (no text in it, undecodable, or one that the scorer fails on) is written with an
+error in place of its prediction; it never ends the job.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from sentilora.batch.columns import AddedColumns
+from sentilora.data.table import Record
+from sentilora.data.writing import Writer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Score = Callable[[list[str]], tuple[list[str], NDArray]]
+
+_FIRST_FAILED = 5  # rows named in the summary
+
+
+@dataclass(frozen=True)
+class JobSummary:
+    """How a job went; `first_failed_rows` holds the number and the error of the first few."""
+
+    rows: int
+    failed: int
+    first_failed_rows: tuple[tuple[int, str], ...]
+
+
+def run_job(
+    source: Iterable[Record],
+    sink: Writer,
+    score: Score,
+    *,
+    text_column: str,
+    added: AddedColumns,
+    progress: Callable[[int], None],
+    batch_rows: int = 512,
+) -> JobSummary:
+    """Predict every row of `source` and write it to `sink`.
+
+    `score` maps n texts to their n labels and probabilities [n, K], K in the order of `added`.
+    `progress` is called with the number of rows written, after each window.
+    """
+    rows = failed = 0
+    first_failed: list[tuple[int, str]] = []
+    for row in predict_rows(
+        source, score, text_column=text_column, added=added, batch_rows=batch_rows
+    ):
+        sink.write(row)
+        rows += 1
+        if (error := row[added.error]) is not None:
+            failed += 1
+            if failed <= _FIRST_FAILED:
+                first_failed.append((rows, str(error)))
+        if rows % batch_rows == 0:
+            progress(rows)
+    progress(rows)
+    return JobSummary(rows, failed, tuple(first_failed))
+
+
+def predict_rows(
+    records: Iterable[Record],
+    score: Score,
+    *,
+    text_column: str,
+    added: AddedColumns,
+    batch_rows: int = 512,
+) -> Iterator[dict[str, object]]:
+    """Each record's values followed by the `added` columns, in the records' order.
+
+    Reads ahead no more than `batch_rows` records. Of a row's prediction and its error one is
+    always None.
+    """
+    records = iter(records)
+    while window := list(islice(records, batch_rows)):
+        yield from _predict_window(window, score, text_column, added)
+
+
+def _predict_window(
+    window: Sequence[Record], score: Score, text_column: str, added: AddedColumns
+) -> Iterator[dict[str, object]]:
+    checked = [_text_or_problem(record, text_column) for record in window]
+    outcomes = iter(_score(score, [text for text, problem in checked if problem is None]))
+    for record, (_, problem) in zip(window, checked, strict=True):
+        outcome = _Outcome(error=problem) if problem is not None else next(outcomes)
+        probabilities = outcome.probabilities or (None,) * len(added.probabilities)
+        cells = (outcome.label, *probabilities, outcome.error)
+        yield {**record.values, **dict(zip(added.names, cells, strict=True))}
+
+
+def _text_or_problem(record: Record, column: str) -> tuple[str, str | None]:
+    if record.error is not None:
+        return "", record.error
+    value = record.values.get(column)
+    if value is None:
+        return "", f"no text: there is nothing in '{column}'"
+    if not isinstance(value, str):
+        return "", f"no text: '{column}' holds a value of type {type(value).__name__}"
+    if not value.strip():
+        return "", "no text: it is empty"
+    return value, None
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """Of one text: its label and probabilities, or the error."""
+
+    label: str | None = None
+    probabilities: tuple[float, ...] = ()
+    error: str | None = None
+
+
+def _score(score: Score, texts: list[str]) -> list[_Outcome]:
+    """One outcome a text. Where `score` raises, halves are tried until the culprit is alone."""
+    if not texts:
+        return []
+    try:
+        labels, probabilities = score(texts)
+    except Exception as error:  # whatever one row brings about must not cost the others
+        if len(texts) == 1:
+            reason = str(error).strip().partition("\n")[0]
+            return [_Outcome(error=f"scoring failed: {type(error).__name__}: {reason}")]
+        middle = len(texts) // 2
+        return _score(score, texts[:middle]) + _score(score, texts[middle:])
+    outcomes = zip(texts, labels, probabilities.tolist(), strict=True)
+    return [_outcome(label, tuple(row)) for _, label, row in outcomes]
+
+
+def _outcome(label: str, probabilities: tuple[float, ...]) -> _Outcome:
+    if not all(map(math.isfinite, probabilities)):
+        return _Outcome(error="scoring failed: the model gave no finite probability")
+    return _Outcome(label, probabilities)

@@ -1,0 +1,103 @@
+"""`sentilora evaluate`: how good an adapter is, beside what it has to beat."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sentilora.cli.console import Progress, out, say
+from sentilora.cli.options import (
+    DataRevision,
+    Device,
+    DType,
+    LabelColumn,
+    MovedBase,
+    Run,
+    TextColumn,
+    TrustRemoteCode,
+)
+
+if TYPE_CHECKING:
+    from sentilora.classifier import Classifier
+
+
+def evaluate(
+    run: Run,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="A file, a folder or a Hub data set; by default the data it was trained with.",
+            rich_help_panel="Data",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="train, validation, test or all. By default test, or where the data has no "
+            "splits the rows that training held out.",
+            rich_help_panel="Data",
+        ),
+    ] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="What the data's label values mean, as 0=negative,1=positive.",
+            rich_help_panel="Data",
+        ),
+    ] = None,
+    data_revision: DataRevision = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the results as JSON on standard output.")
+    ] = False,
+    model: MovedBase = None,
+    device: Device = "auto",
+    dtype: DType = None,
+    trust_remote_code: TrustRemoteCode = False,
+) -> None:
+    """Measure an adapter beside the untuned base, TF-IDF and the majority class.
+
+    Rows that were trained on are left out and counted.
+    """
+    from sentilora.classifier import load
+    from sentilora.evaluation.measuring import data_for, measure
+
+    dataset, artifact = data_for(
+        run,
+        data,
+        text_column=text_column,
+        label_column=label_column,
+        labels=labels,
+        revision=data_revision,
+    )
+    for line in (*dataset.notes, *dataset.report.lines()):
+        say(line)
+    classifier = load(
+        artifact.path, device=device, dtype=dtype, model=model, trust_remote_code=trust_remote_code
+    )
+    evaluation = measure(classifier, dataset, artifact.rows, split=split, scoring=with_progress)
+    if as_json:
+        typer.echo(json.dumps(evaluation.to_dict(), indent=1, ensure_ascii=False))
+        return
+    show(evaluation)
+
+
+def show(evaluation: Any) -> None:
+    """Print an evaluation's tables."""
+    from sentilora.evaluation.tables import evaluation_tables
+
+    out().print(evaluation_tables(evaluation))
+
+
+def with_progress(classifier: Classifier, what: str) -> Callable[[Sequence[str]], Any]:
+    """The classifier's `score`, with a progress bar."""
+
+    def score(texts: Sequence[str]) -> Any:
+        with Progress(what, unit="rows", total=len(texts), terminal_only=True) as bar:
+            return classifier.score(texts, progress=bar.advance)
+
+    return score

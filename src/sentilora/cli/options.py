@@ -1,0 +1,54 @@
+"""Options that several commands share, each defined once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Run = Annotated[Path, typer.Argument(help="The folder that `sentilora train` wrote.")]
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel="Machine")]
+
+DType = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype",
+        help="float32, bfloat16 or float16 for the base; by default bfloat16 where the hardware "
+        "multiplies it natively, else float32.",
+        rich_help_panel="Machine",
+    ),
+]
+
+MovedBase = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Where the base is, if it isn't where it was in training.",
+    ),
+]
+
+TrustRemoteCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-remote-code",
+        help="Run model code that comes with the base. Only for bases you trust.",
+        rich_help_panel="Machine",
+    ),
+]
+
+TextColumn = Annotated[
+    str | None,
+    typer.Option(help="The column of texts, where it isn't recognised.", rich_help_panel="Data"),
+]
+
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(help="The column of labels, where it isn't recognised.", rich_help_panel="Data"),
+]
+
+DataRevision = Annotated[
+    str | None,
+    typer.Option(help="Branch, tag or commit of a Hub data set.", rich_help_panel="Data"),
+]

@@ -1,0 +1,206 @@
+"""`sentilora train`: tune a base on labelled texts, measure it, save it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sentilora.cli.options import (
+    DataRevision,
+    Device,
+    DType,
+    LabelColumn,
+    TextColumn,
+    TrustRemoteCode,
+)
+from sentilora.errors import UserError
+
+_DATA, _PROMPT, _ADAPTER, _TRAINING = "Data", "Prompt", "Adapter", "Training"
+
+
+def train(
+    context: typer.Context,
+    model: Annotated[
+        str,
+        typer.Option(help="smollm2, a Hub name, a model folder, or a .gguf file."),
+    ] = "smollm2",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="A file (CSV, TSV, JSON Lines, Parquet, also gzipped), a folder of "
+            "train/validation/test files, or a Hub data set; by default the bundled reviews.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The run's folder; by default runs/BASE-DATA."),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Go on with the unfinished run in this folder, with its settings."),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show a prompt, its tokens and what would be trained."),
+    ] = False,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="The labels in order, as negative,positive; or what the data's values mean, as "
+            "0=negative,1=positive.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    data_revision: DataRevision = None,
+    subject: Annotated[
+        str | None,
+        typer.Option(
+            help="What the default instruction calls a text, as 'movie review'.",
+            rich_help_panel=_PROMPT,
+        ),
+    ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            help="The instruction, with {text} where the text goes; \\n is a line break.",
+            rich_help_panel=_PROMPT,
+        ),
+    ] = None,
+    chat_template: Annotated[
+        bool,
+        typer.Option(
+            "--chat-template",
+            help="Put the instruction through the base's own chat template.",
+            rich_help_panel=_PROMPT,
+        ),
+    ] = False,
+    max_length: Annotated[
+        int,
+        typer.Option(
+            help="Tokens of a prompt with its label; longer texts are cut.",
+            rich_help_panel=_PROMPT,
+        ),
+    ] = 512,
+    rank: Annotated[int, typer.Option(help="LoRA's r.", rich_help_panel=_ADAPTER)] = 8,
+    alpha: Annotated[
+        float,
+        typer.Option(
+            help="LoRA's alpha: updates are scaled by alpha / r.", rich_help_panel=_ADAPTER
+        ),
+    ] = 32.0,
+    dropout: Annotated[
+        float, typer.Option(help="On the adapter's input.", rich_help_panel=_ADAPTER)
+    ] = 0.1,
+    targets: Annotated[
+        str,
+        typer.Option(
+            help="Projections: query, key, value, output, mlp, or all.",
+            rich_help_panel=_ADAPTER,
+        ),
+    ] = "query,value",
+    rslora: Annotated[
+        bool,
+        typer.Option(
+            "--rslora", help="Scale by alpha / sqrt(r) instead.", rich_help_panel=_ADAPTER
+        ),
+    ] = False,
+    dora: Annotated[
+        bool,
+        typer.Option(
+            "--dora", help="Train the weights' magnitudes, too.", rich_help_panel=_ADAPTER
+        ),
+    ] = False,
+    epochs: Annotated[
+        int, typer.Option(help="Passes over the training rows.", rich_help_panel=_TRAINING)
+    ] = 2,
+    learning_rate: Annotated[
+        float, typer.Option(help="After the warm-up; falls linearly.", rich_help_panel=_TRAINING)
+    ] = 1e-3,
+    batch_size: Annotated[
+        int, typer.Option(help="Rows per optimiser step.", rich_help_panel=_TRAINING)
+    ] = 32,
+    micro_batch: Annotated[
+        int | None,
+        typer.Option(
+            help="Rows run at once; by default the whole batch.", rich_help_panel=_TRAINING
+        ),
+    ] = None,
+    warmup: Annotated[
+        float, typer.Option(help="Share of the steps.", rich_help_panel=_TRAINING)
+    ] = 0.06,
+    weight_decay: Annotated[float, typer.Option(help="AdamW's.", rich_help_panel=_TRAINING)] = 0.0,
+    clip: Annotated[
+        float, typer.Option(help="The gradient's largest norm.", rich_help_panel=_TRAINING)
+    ] = 1.0,
+    eval_every: Annotated[
+        int | None,
+        typer.Option(
+            help="Steps between validations; by default one an epoch.", rich_help_panel=_TRAINING
+        ),
+    ] = None,
+    select: Annotated[
+        str,
+        typer.Option(
+            help="What the best weights have on the validation rows: the least loss, or the "
+            "highest macro_f1.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = "loss",
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            help="Stop after so many validations without a better one.", rich_help_panel=_TRAINING
+        ),
+    ] = None,
+    objective: Annotated[
+        str,
+        typer.Option(
+            help="Cross-entropy over the vocabulary, or over the labels alone.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = "vocabulary",
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="Of the splits, the adapter's start, the rows' order and dropout.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = 0,
+    revision: Annotated[
+        str | None,
+        typer.Option(help="Branch, tag or commit of a Hub base.", rich_help_panel="Machine"),
+    ] = None,
+    device: Device = "auto",
+    dtype: DType = None,
+    trust_remote_code: TrustRemoteCode = False,
+) -> None:
+    """Tune a base on labelled texts, measure it beside its baselines, and save the adapter.
+
+    Ctrl-C writes a checkpoint; --resume RUN goes on from there.
+    """
+    from sentilora.cli import running
+
+    if resume is not None:
+        running.resume(resume, _given(context))
+        return
+    if template is not None and subject is not None:
+        raise UserError("--subject words the default instruction; leave it out beside --template.")
+    running.start(context.params)
+
+
+def _given(context: typer.Context) -> dict[str, Any]:
+    """The options that stand on the command line, but for --resume itself."""
+    return {
+        name: value
+        for name, value in context.params.items()
+        if name != "resume" and _on_command_line(context, name)
+    }
+
+
+def _on_command_line(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

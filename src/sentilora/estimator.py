@@ -1,0 +1,210 @@
+"""`LabelTuner`: tuning as a scikit-learn estimator.
+
+It clones, goes into a Pipeline, `cross_val_score` and `GridSearchCV`, and saves the same folder as
+`sentilora train`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from sentilora.adapters import AdapterSettings
+from sentilora.artifact import RowHashes
+from sentilora.bases import LoadedBase, load_base, resolve
+from sentilora.classifier import Classifier
+from sentilora.data import Example
+from sentilora.data.dataset import TRAIN, VALIDATION, row_hash
+from sentilora.data.splits import cut_splits
+from sentilora.devices import resolve_device
+from sentilora.errors import UserError
+from sentilora.projections import parse_roles
+from sentilora.task import Task
+from sentilora.training import FitResult, TrainSettings
+from sentilora.tuning import Labelled, Tuning, prepare, save, tune
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """What is kept of a fit, to be saved."""
+
+    tuning: Tuning
+    result: FitResult
+    settings: TrainSettings
+    rows: RowHashes
+
+
+class LabelTuner(ClassifierMixin, BaseEstimator):
+    """Tunes a causal LM to generate the label of a text.
+
+    Parameters
+    ----------
+    model
+        `smollm2`, a Hub name, a model folder, or a GGUF file.
+    template
+        The instruction with `{text}`; None words it for the labels.
+    subject
+        What the default instruction calls a text.
+    max_length
+        Tokens of a prompt with its label.
+    rank, alpha, dropout, targets
+        LoRA's; see `AdapterSettings`.
+    epochs, learning_rate, batch_size, patience
+        See `TrainSettings`. A tenth of the rows is held out to choose the best weights.
+    random_state
+        Of the held-out rows, the adapter's start, the rows' order and dropout.
+    device, dtype
+        As for `sentilora.load`.
+
+    Attributes
+    ----------
+    classes_
+        [K] the labels, sorted; the columns of `predict_proba`.
+    classifier_
+        The tuned `Classifier`.
+    history_
+        The evaluations on the held-out rows, the untuned base's first.
+    """
+
+    def __init__(
+        self,
+        model: str = "smollm2",
+        *,
+        template: str | None = None,
+        subject: str = "text",
+        max_length: int = 512,
+        rank: int = 8,
+        alpha: float = 32.0,
+        dropout: float = 0.1,
+        targets: str | Sequence[str] = "query,value",
+        epochs: int = 2,
+        learning_rate: float = 1e-3,
+        batch_size: int = 32,
+        patience: int | None = None,
+        random_state: int = 0,
+        device: str = "auto",
+        dtype: str | None = None,
+    ) -> None:
+        self.model = model
+        self.template = template
+        self.subject = subject
+        self.max_length = max_length
+        self.rank = rank
+        self.alpha = alpha
+        self.dropout = dropout
+        self.targets = targets
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.patience = patience
+        self.random_state = random_state
+        self.device = device
+        self.dtype = dtype
+
+    def fit(self, X: Sequence[str], y: Sequence[Any]) -> Self:
+        """Tune on texts `X` [N] and labels `y` [N]; labels are shown to the model as strings.
+
+        Raises `UserError` where a text is no string or empty, or there are fewer than two labels.
+        """
+        texts, labels = list(X), np.asarray(y)
+        _check_texts(texts)
+        if len(texts) != len(labels):
+            raise UserError(f"There are {len(texts)} texts and {len(labels)} labels.")
+        self.classes_, gold = np.unique(labels, return_inverse=True)
+        adapter = AdapterSettings(
+            rank=self.rank,
+            alpha=self.alpha,
+            dropout=self.dropout,
+            targets=parse_roles(self.targets),
+        )
+        settings = TrainSettings(
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            patience=self.patience,
+            seed=self.random_state,
+        )
+        tuning = prepare(self._load_base(), self._task(), adapter, self.random_state)
+        train, validation = _hold_out(texts, gold.tolist(), self.random_state)
+        with tempfile.TemporaryDirectory(prefix="sentilora-") as folder:
+            result = tune(tuning, train, validation, settings, Path(folder))
+        self.history_ = result.history
+        self.classifier_ = Classifier(tuning.scorer, tuning.base.identity)
+        self._fitted = _Fitted(tuning, result, settings, _row_hashes(train, validation))
+        return self
+
+    def predict(self, X: Sequence[str]) -> NDArray[Any]:
+        """[N] the likeliest label of each text, of the type that `y` had."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def predict_proba(self, X: Sequence[str]) -> NDArray[np.float32]:
+        """[N, K] each label's probability, given that it is one of the labels."""
+        check_is_fitted(self)
+        texts = list(X)
+        _check_texts(texts)
+        return self.classifier_.predict_proba(texts)
+
+    def save(self, path: str | Path) -> None:
+        """Write the adapter folder, which `sentilora.load` and the command line read."""
+        check_is_fitted(self)
+        fitted = self._fitted
+        save(fitted.tuning, fitted.result, fitted.settings, fitted.rows, Path(path), "own texts")
+
+    def _load_base(self) -> LoadedBase:
+        return load_base(resolve(self.model), device=resolve_device(self.device), dtype=self.dtype)
+
+    def _task(self) -> Task:
+        labels = tuple(str(label) for label in self.classes_)
+        if self.template is None:
+            return Task.default(labels, self.subject, self.max_length)
+        return Task(self.template, labels, self.max_length)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+
+def _check_texts(texts: Sequence[object]) -> None:
+    for row, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            raise UserError(
+                f"The text at position {row} is {'empty' if isinstance(text, str) else 'no string'}"
+                f" ({text!r}). Leave such rows out, or fill them."
+            )
+
+
+def _hold_out(texts: Sequence[str], gold: Sequence[int], seed: int) -> tuple[Labelled, Labelled]:
+    """Train and validation rows: a tenth of each label's, repeats of a text on one side."""
+    rows = [
+        Example(text, label, row, TRAIN)
+        for row, (text, label) in enumerate(zip(texts, gold, strict=True), start=1)
+    ]
+    cut = cut_splits(rows, [VALIDATION], seed)
+    if not cut[VALIDATION]:
+        raise UserError(
+            "No label has two different texts, so none can be held out to choose the best weights. "
+            "Give more rows."
+        )
+    train, validation = (
+        Labelled([row.text for row in cut[split]], [row.label for row in cut[split]])
+        for split in (TRAIN, VALIDATION)
+    )
+    return train, validation
+
+
+def _row_hashes(train: Labelled, validation: Labelled) -> RowHashes:
+    return RowHashes(
+        train=tuple(row_hash(text) for text in train.texts),
+        validation=tuple(row_hash(text) for text in validation.texts),
+        test=(),
+    )

@@ -1,0 +1,80 @@
+"""Measuring an adapter folder: its data and rows found again, its model beside the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentilora.data import DataOptions, DataSet, load_data, parse_labels_option
+from sentilora.evaluation.evaluate import Evaluation, compare
+from sentilora.evaluation.selection import baseline_rows, select_rows
+
+if TYPE_CHECKING:
+    from sentilora.artifact import Artifact, RowHashes
+    from sentilora.classifier import Classifier
+
+Scoring = Callable[["Classifier", str], Callable[[Sequence[str]], Any]]
+
+
+def data_for(
+    run: Path,
+    data: str | None,
+    *,
+    text_column: str | None,
+    label_column: str | None,
+    labels: str | None,
+    revision: str | None,
+) -> tuple[DataSet, Artifact]:
+    """The rows to evaluate the adapter in `run` on, under its own labels, and the adapter's folder.
+
+    With `data` None they are those that it was trained with, as they were understood then.
+    """
+    from sentilora.artifact import Artifact
+    from sentilora.runs import RunConfig
+
+    artifact = Artifact.read(run)
+    options = DataOptions()
+    if data is None:
+        config = RunConfig.read(run)
+        data, options = config.data, config.data_options
+    options = replace(
+        options,
+        purpose="evaluate",
+        labels=artifact.task.labels,
+        label_map=parse_labels_option(labels)[1] if labels else options.label_map,
+        text_column=text_column or options.text_column,
+        label_column=label_column or options.label_column,
+        revision=revision or options.revision,
+    )
+    return load_data(data, options), artifact
+
+
+def measure(
+    classifier: Classifier,
+    dataset: DataSet,
+    rows: RowHashes,
+    *,
+    split: str | None,
+    scoring: Scoring,
+) -> Evaluation:
+    """Evaluate a classifier on one split, without the rows that it was trained on.
+
+    `rows` are those of its training; `scoring` makes of the classifier a function from texts to
+    `Scores`, under a description.
+    """
+    selection = select_rows(dataset, split, rows.train, rows.test)
+
+    def untuned(texts: Sequence[str]) -> Any:
+        with classifier.untuned():
+            return scoring(classifier, "scoring, untuned")(texts)
+
+    return compare(
+        tuned=scoring(classifier, "scoring"),
+        untuned=untuned,
+        data=dataset.name,
+        labels=classifier.task.labels,
+        selection=selection,
+        baselines=baseline_rows(dataset, selection, rows.train),
+    )

@@ -1,0 +1,138 @@
+"""An `Evaluation` as tables for a terminal of 80 columns.
+
+Label names are the user's: they go in as `Text`, so that nothing in them is taken for markup.
+"""
+
+from __future__ import annotations
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sentilora.data.dataset import count_rows
+from sentilora.evaluation.evaluate import MAJORITY, TFIDF, TUNED, UNTUNED, Evaluation
+from sentilora.evaluation.metrics import Metrics
+
+LEGEND = (
+    "label mass: the probability of all labels together; greedy: the share of rows on which greedy "
+    "generation emits exactly a label."
+)
+WIDTH = 80
+GAP = 2  # between columns
+COUNT = 5  # cells that a count may take
+TITLES = {
+    TUNED: "tuned",
+    UNTUNED: "untuned base",
+    TFIDF: "TF-IDF + log. regression",
+    MAJORITY: "majority class",
+}
+ABSENT = "-"  # plain ASCII: a terminal or file of any encoding can show it
+MATRIX_LABELS = 10  # with more labels the matrix is too wide to be read
+CONFUSIONS = 10
+
+
+def evaluation_tables(evaluation: Evaluation) -> RenderableType:
+    """All of an evaluation: the comparison, the tuned model label by label, its confusions."""
+    tuned = evaluation.tuned
+    notes = [Text(note, style="dim") for note in (*evaluation.notes, LEGEND)]
+    return Group(
+        comparison_table(evaluation), *notes, "", per_class_table(tuned), "", confusion_table(tuned)
+    )
+
+
+def comparison_table(evaluation: Evaluation) -> Group:
+    """A line a classifier; the accuracy's brackets are its 95 % Wilson interval."""
+    table = _table()
+    table.add_column("")
+    table.add_column("accuracy [95 %]", justify="right", no_wrap=True)
+    for heading in ("macro-F1", "label mass", "greedy"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, metrics in evaluation.results.items():
+        table.add_row(
+            TITLES[name],
+            accuracy_text(metrics),
+            f"{metrics.macro_f1:.3f}",
+            _percent(metrics.label_mass),
+            _percent(metrics.greedy_share),
+            style="bold" if name == TUNED else None,
+        )
+    title = f"{evaluation.data}, {evaluation.split}: {count_rows(evaluation.rows)}"
+    return _titled(title, table)
+
+
+def per_class_table(metrics: Metrics) -> Group:
+    """A line a label."""
+    table = _table()
+    table.add_column("label", overflow="fold")
+    for heading in ("precision", "recall", "F1", "rows"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for label, figures in metrics.per_class.items():
+        ratios = (figures.precision, figures.recall, figures.f1)
+        table.add_row(Text(label), *(f"{ratio:.3f}" for ratio in ratios), f"{figures.support:,}")
+    return _titled("Tuned, label by label", table)
+
+
+def confusion_table(metrics: Metrics) -> Group:
+    """The confusion matrix, a row for each true label; with many labels, its largest errors."""
+    labels = metrics.labels
+    if len(labels) > MATRIX_LABELS:
+        return _largest_confusions(metrics)
+    corner = "true \\ predicted"
+    first = max(cell_len(name) for name in (corner, *labels))
+    # Too wide for a column each, labels are numbered: before the row and above the column.
+    numbered = first + sum(max(cell_len(label), COUNT) + GAP for label in labels) > WIDTH
+    table = _table()
+    table.add_column(corner, overflow="fold")
+    for number, label in enumerate(labels, start=1):
+        table.add_column(Text(str(number) if numbered else label), justify="right", no_wrap=True)
+    for k, label in enumerate(labels):
+        counts = [
+            Text(f"{count:,}", style="bold green" if column == k else "red" if count else "dim")
+            for column, count in enumerate(metrics.confusion[k])
+        ]
+        table.add_row(Text(f"{k + 1} {label}" if numbered else label), *counts)
+    return _titled("Confusion: the rows of each true label, by the label predicted", table)
+
+
+def accuracy_text(metrics: Metrics) -> str:
+    """Such as `86.3 % [84.1, 88.2]`."""
+    low, high = metrics.accuracy_interval
+    return f"{100 * metrics.accuracy:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _largest_confusions(metrics: Metrics) -> Group:
+    labels = metrics.labels
+    errors = sorted(
+        (
+            (count, labels[true], labels[predicted])
+            for true, row in enumerate(metrics.confusion)
+            for predicted, count in enumerate(row)
+            if count and true != predicted
+        ),
+        key=lambda error: -error[0],
+    )
+    shown = errors[:CONFUSIONS]
+    table = _table()
+    table.add_column("true", overflow="fold")
+    table.add_column("predicted", overflow="fold")
+    table.add_column("rows", justify="right", no_wrap=True)
+    for count, true, predicted in shown:
+        table.add_row(Text(true), Text(predicted), f"{count:,}")
+    title = f"Confusion: the {len(shown)} most frequent of {len(errors)} kinds of error"
+    return _titled(title, table)
+
+
+def _table() -> Table:
+    # With the box's own blank between columns, this makes a gap of GAP.
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0), pad_edge=False)
+
+
+def _titled(title: str, table: Table) -> Group:
+    # Not the table's own title, which would be wrapped to the width of the table.
+    return Group(Text(title, style="bold"), table)
+
+
+def _percent(share: float | None) -> str:
+    return ABSENT if share is None else f"{100 * share:.1f} %"

@@ -1,0 +1,163 @@
+"""The model card: README.md of an adapter folder, with the Hub's metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from sentilora.adapters import AdapterSettings, ParameterCount
+from sentilora.bases import BaseIdentity
+from sentilora.evaluation import Evaluation, Metrics
+from sentilora.task import Task
+
+_NAMES = {
+    "tuned": "This adapter",
+    "untuned": "The base without it, same prompt",
+    "tfidf_logistic_regression": "TF-IDF + logistic regression",
+    "majority_class": "Majority class",
+}
+
+
+def model_card(
+    *,
+    name: str,
+    task: Task,
+    base: BaseIdentity,
+    adapter: AdapterSettings,
+    parameters: ParameterCount,
+    training: Mapping[str, Any],
+    data_name: str,
+    data_hub_name: str | None,
+    row_counts: Mapping[str, int],
+    evaluation: Evaluation | None,
+) -> str:
+    """The card's text. Figures are those of `evaluation`; nothing is claimed without one."""
+    parts = [
+        f"---\n{_metadata(name, base, data_name, data_hub_name, evaluation).to_yaml()}\n---\n",
+        f"# {name}\n",
+        f"A LoRA adapter on `{base.hub_name or base.name}` that generates one of "
+        f"{len(task.labels)} labels for a text: {_list(task.labels)}. "
+        f"It trains {parameters.trained:,} parameters ({parameters.share:.2%} of the base).\n",
+        "## The prompt\n",
+        f"```\n{task.template}\n```\n",
+        f"The answer is `{task.spoken(task.labels[0])}` and the like, {_space(task)}; "
+        f"texts are cut to fit {task.max_length} tokens.\n",
+        "## Use\n",
+        _usage(name, task),
+        "## Results\n",
+        _results(evaluation),
+        "## Training\n",
+        _training(adapter, training, data_name, row_counts, base),
+        "## Limits\n",
+        "The figures hold for texts like those it was measured on; other domains, languages and "
+        "lengths can be far worse. Label probabilities are the model's, and are not calibrated.\n",
+    ]
+    return "\n".join(parts)
+
+
+def _metadata(
+    name: str,
+    base: BaseIdentity,
+    data_name: str,
+    data_hub_name: str | None,
+    evaluation: Evaluation | None,
+) -> ModelCardData:
+    results = None
+    if evaluation is not None:
+        results = [
+            EvalResult(
+                task_type="text-classification",
+                dataset_type=data_hub_name or data_name,
+                dataset_name=data_name,
+                dataset_split=evaluation.split,
+                metric_type=metric,
+                metric_value=round(value, 4),
+            )
+            for metric, value in (
+                ("accuracy", evaluation.tuned.accuracy),
+                ("f1", evaluation.tuned.macro_f1),
+            )
+        ]
+    return ModelCardData(
+        library_name="peft",
+        pipeline_tag="text-classification",
+        base_model=base.hub_name,
+        license=base.licence.lower() if base.licence else None,
+        datasets=[data_hub_name] if data_hub_name else None,
+        tags=["sentilora", "lora", "text-classification"],
+        model_name=name,
+        eval_results=results,
+    )
+
+
+def _usage(name: str, task: Task) -> str:
+    return (
+        "```python\n"
+        "from sentilora import load\n\n"
+        f'clf = load("{name}")\n'
+        'clf.predict(["..."])            # labels\n'
+        'clf.predict_proba(["..."])      # a probability for each label\n'
+        "```\n\n"
+        "It is a plain PEFT adapter, too: `peft.PeftModel.from_pretrained(base, folder)` loads it, "
+        "and greedy generation after the prompt above gives the label.\n"
+    )
+
+
+def _results(evaluation: Evaluation | None) -> str:
+    if evaluation is None:
+        return "Not measured.\n"
+    lines = [
+        f"{evaluation.rows:,} rows of {evaluation.data} ({evaluation.split}); "
+        "accuracy with its 95 % Wilson interval.\n",
+        "| | accuracy | 95 % interval | macro-F1 | label mass | greedy |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {_NAMES[key]} | {_figures(metrics)} |" for key, metrics in evaluation.results.items()
+    ]
+    lines.append("")
+    lines += [note + "\n" for note in evaluation.notes]
+    return "\n".join(lines)
+
+
+def _figures(metrics: Metrics) -> str:
+    low, high = metrics.accuracy_interval
+    mass, greedy = (
+        "–" if value is None else f"{value:.1%}"
+        for value in (metrics.label_mass, metrics.greedy_share)
+    )
+    return (
+        f"{metrics.accuracy:.1%} | {low:.1%}–{high:.1%} | {metrics.macro_f1:.3f} | "
+        f"{mass} | {greedy}"
+    )
+
+
+def _training(
+    adapter: AdapterSettings,
+    training: Mapping[str, Any],
+    data_name: str,
+    row_counts: Mapping[str, int],
+    base: BaseIdentity,
+) -> str:
+    rows = ", ".join(f"{count:,} {split}" for split, count in row_counts.items())
+    kind = "DoRA" if adapter.dora else "rsLoRA" if adapter.rslora else "LoRA"
+    lines = [
+        f"- Data: {data_name} ({rows} rows)",
+        f"- {kind}: rank {adapter.rank}, alpha {adapter.alpha:g}, dropout {adapter.dropout:g}, on "
+        f"{_list(adapter.targets)}",
+        *(f"- {key.replace('_', ' ')}: {value}" for key, value in training.items()),
+        f"- Base: {base.name}, {base.dtype}, weights {base.fingerprint[:16]}",
+    ]
+    if base.quantization:
+        lines.append(f"- The base came from a quantised file: {base.quantization}")
+    return "\n".join(lines) + "\n"
+
+
+def _list(words: Sequence[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def _space(task: Task) -> str:
+    return "with its space" if task.label_prefix else "without a space before it"

@@ -1,0 +1,24 @@
+"""Training: the loop, its schedule, checkpoints, and going on after an interruption."""
+
+from __future__ import annotations
+
+from sentilora.training.checkpoint import FOLDER, Checkpoint, newest_valid
+from sentilora.training.interrupts import Interrupted
+from sentilora.training.loop import FitResult, fit
+from sentilora.training.reporting import Plan, Reporter, StepReport
+from sentilora.training.rows import Rows
+from sentilora.training.settings import TrainSettings
+
+__all__ = [
+    "FOLDER",
+    "Checkpoint",
+    "FitResult",
+    "Interrupted",
+    "Plan",
+    "Reporter",
+    "Rows",
+    "StepReport",
+    "TrainSettings",
+    "fit",
+    "newest_valid",
+]

@@ -1,0 +1,86 @@
+"""What the last bits of a result depend on besides settings and rows: versions, machine, code path.
+
+A resumed run ends with the very weights of an uninterrupted one only where all of this is the same,
+so it is saved with every checkpoint and compared.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sentilora.errors import UserError
+from sentilora.scoring import LabelScorer
+
+# How a setting that a user can bring back is brought back.
+_REMEDIES = {
+    "threads": "set OMP_NUM_THREADS={}",
+    "device": "use --device {}",
+    "dtype": "use --dtype {}",
+    "micro_batch": "run {} rows at once",
+    "torch": "install torch=={}",
+    "transformers": "install transformers=={}",
+    "peft": "install peft=={}",
+}
+
+
+def environment(scorer: LabelScorer, micro_batch: int) -> dict[str, Any]:
+    """The environment of this process, as JSON has it.
+
+    `threads` is None on an accelerator, where it changes nothing.
+    """
+    device = scorer.device
+    on_cpu = device.type == "cpu"
+    return {
+        "torch": version("torch"),
+        "transformers": version("transformers"),
+        "peft": version("peft"),
+        "device": device.type,
+        "processor": _cpu() if on_cpu else _accelerator(device),
+        "threads": torch.get_num_threads() if on_cpu else None,
+        "dtype": str(scorer.model.get_input_embeddings().weight.dtype).removeprefix("torch."),
+        "fast_path": scorer.is_fast,
+        "micro_batch": micro_batch,
+    }
+
+
+def check_environment(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise `UserError` naming what differs, and how it is brought back."""
+    differing = [name for name in now if before.get(name) != now[name]]
+    if not differing:
+        return
+    what = "; ".join(f"{name} was {before.get(name)} and is {now[name]}" for name in differing)
+    remedies = [_REMEDIES[name].format(before.get(name)) for name in differing if name in _REMEDIES]
+    how = f" ({', '.join(remedies)})" if remedies else ""
+    raise UserError(
+        f"This run can't be resumed here with the result that it would have had: {what}. "
+        f"Resume it where it was started{how}, or start a new run."
+    )
+
+
+@cache
+def _cpu() -> str:
+    """The processor's model and the instruction set that torch's kernels use on it."""
+    return f"{_cpu_model()} ({torch.backends.cpu.get_cpu_capability()})"
+
+
+def _cpu_model() -> str:
+    listing = Path("/proc/cpuinfo")
+    if listing.is_file():
+        for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _accelerator(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return platform.processor() or device.type

@@ -1,0 +1,65 @@
+"""The evaluations of a run, and which of them is the best.
+
+An entry is a dict as JSON has it: `step`, `epoch` (a fraction), `learning_rate` (None before
+training), `train_loss` (the mean since the entry before; None before training), on the validation
+rows `loss`, `accuracy`, `macro_f1`, `label_mass`, `greedy_share`, and `best`: whether it was the
+best when it was made. The entry before training is the untuned model's and never the best: what a
+run keeps is a tuned one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sentilora.evaluation.metrics import score_metrics
+from sentilora.scoring import LabelScorer
+from sentilora.training.rows import Rows
+from sentilora.training.settings import Objective, Selection
+
+Entry = dict[str, Any]
+History = list[Entry]
+
+
+def validate(scorer: LabelScorer, rows: Rows, objective: Objective) -> dict[str, float]:
+    """Scores the validation rows: the loss that training lessens, and what a user cares for.
+
+    Raises UserError where a score is not a finite number.
+    """
+    scores = scorer.score_prompts(rows.prompts)
+    metrics = score_metrics(scores, rows.gold, scorer.encoder.task.labels)
+    log_probs = scores.log_probs.astype(np.float64)  # [N, K]
+    if objective == "labels":
+        log_probs -= np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
+    return {
+        "loss": float(-log_probs[np.arange(len(rows)), rows.gold].mean()),
+        "accuracy": metrics.accuracy,
+        "macro_f1": metrics.macro_f1,
+        "label_mass": float(scores.label_mass.mean(dtype=np.float64)),
+        "greedy_share": float(scores.greedy.mean()),
+    }
+
+
+def best_entry(history: Sequence[Entry]) -> Entry | None:
+    """The entry of the best evaluation so far, if there was one after training began."""
+    return next((entry for entry in reversed(history) if entry["best"]), None)
+
+
+def is_better(entry: Entry, history: Sequence[Entry], select: Selection) -> bool:
+    """Whether `entry` beats every one in `history`; of equal ones the earlier stays the best."""
+    best = best_entry(history)
+    if entry["step"] == 0 or best is None:
+        return bool(entry["step"] > 0)
+    if select == "loss":
+        return bool(entry["loss"] < best["loss"])
+    return bool(entry["macro_f1"] > best["macro_f1"])
+
+
+def out_of_patience(history: Sequence[Entry], patience: int | None) -> bool:
+    """Whether the last `patience` evaluations brought none that was better."""
+    best = best_entry(history)
+    if patience is None or best is None:
+        return False
+    return len(history) - 1 - history.index(best) >= patience

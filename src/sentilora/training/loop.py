@@ -1,0 +1,279 @@
+"""The training loop: `fit`.
+
+From a state, the settings and the rows the next state follows, with nothing else to remember: the
+order of the rows, the learning rate and what dropout draws are pure functions of the step. So a
+checkpoint of any state is enough to go on from it bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sentilora.adapters import trainable_parameters
+from sentilora.errors import UserError
+from sentilora.scoring import LabelScorer
+from sentilora.training.checkpoint import Checkpoint, CheckpointStore
+from sentilora.training.conditions import Conditions, check_conditions, conditions_of
+from sentilora.training.gradients import accumulate_gradients
+from sentilora.training.history import History, best_entry, out_of_patience, validate
+from sentilora.training.interrupts import Interrupted
+from sentilora.training.order import batches_of_epoch
+from sentilora.training.randomness import training_mode
+from sentilora.training.reporting import Plan, Reporter, StepReport
+from sentilora.training.rows import Rows
+from sentilora.training.schedule import Schedule
+from sentilora.training.settings import TrainSettings
+from sentilora.training.state import TrainingState
+
+CHECKPOINT_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a run ended. The model holds the weights of `best_step`.
+
+    history
+        The evaluations, as `history` describes them; the first is the untuned model's.
+    steps
+        Steps done.
+    seconds
+        Time spent, evaluations and checkpoints included, over all processes of the run.
+    stopped_early
+        Whether patience ended the run before its last step.
+    environment
+        What it ran in.
+    """
+
+    best_step: int
+    steps: int
+    history: History
+    seconds: float
+    stopped_early: bool
+    environment: dict[str, Any]
+
+
+def fit(
+    scorer: LabelScorer,
+    train: Rows,
+    validation: Rows,
+    settings: TrainSettings,
+    run_dir: Path,
+    *,
+    reporter: Reporter | None = None,
+    resume_from: Checkpoint | None = None,
+    fingerprint: Mapping[str, str] | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> FitResult:
+    """Trains the adapter of the scorer's model, and leaves it with the best weights.
+
+    Parameters
+    ----------
+    scorer
+        The model with its adapter, which is trained in place, and the prompts' encoder.
+    train, validation
+        Rows to train on, and rows that choose the best weights.
+    settings
+        How to train; a resumed run must be given its own (`resume_from.settings`).
+    run_dir
+        Checkpoints go into its `checkpoints` folder.
+    reporter
+        Is told what happens.
+    resume_from
+        `newest_valid(run_dir)`, to go on with a run.
+    fingerprint
+        Hashes, by name, of what else the result depends on (the base's weights, the adapter's
+        settings): a resumed run must have the same.
+    checkpoint_seconds
+        A checkpoint is written after each evaluation, and at least this often.
+
+    Raises
+    ------
+    UserError
+        Where there are no rows, the run's folder is of no use, the run can't be resumed here, or
+        the loss isn't finite.
+    Interrupted
+        On Ctrl-C, after a checkpoint was written.
+    """
+    for rows, kind in ((train, "training"), (validation, "validation")):
+        if not len(rows):
+            raise UserError(f"There are no {kind} rows. Give data that has some.")
+    conditions = conditions_of(scorer, train, validation, settings, fingerprint or {})
+    if resume_from is not None:
+        check_conditions(resume_from.state, conditions)
+    state = TrainingState(trainable_parameters(scorer.model), settings)
+    store = CheckpointStore(run_dir, resume_from)
+    store.check_space(state.checkpoint_bytes)
+    run = _Run(scorer, train, validation, state, store, reporter or Reporter(), conditions)
+    if resume_from is not None:
+        run.resume(resume_from)
+    run.reporter.on_start(run.plan())
+    try:
+        run.go(checkpoint_seconds)
+    except KeyboardInterrupt:
+        with suppress(KeyboardInterrupt):  # a second Ctrl-C: the checkpoint before this one stands
+            run.save()
+        raise Interrupted(state.step, run.schedule.steps, store.newest) from None
+    finally:
+        run.close()
+    return run.result()
+
+
+class _Run:
+    """Takes a state to its end, and tells and saves how it goes."""
+
+    def __init__(
+        self,
+        scorer: LabelScorer,
+        train: Rows,
+        validation: Rows,
+        state: TrainingState,
+        store: CheckpointStore,
+        reporter: Reporter,
+        conditions: Conditions,
+    ) -> None:
+        self.scorer, self.train, self.validation = scorer, train, validation
+        self.settings, self.schedule = state.settings, Schedule(state.settings, len(train))
+        self.state, self.store, self.reporter = state, store, reporter
+        self.conditions = conditions
+        self.parameters = list(state.parameters.values())
+        by_name = {"vocabulary": scorer.loss, "labels": scorer.label_loss}
+        self.loss = by_name[self.settings.objective]
+        self._epoch, self._batches = -1, [[0]]  # the epoch whose batches are at hand
+        self._saved: tuple[int, bool] | None = None  # the state last written
+        self._rows_here, self._seconds_here = 0, 0.0  # of the steps of this process
+
+    def plan(self) -> Plan:
+        return Plan(
+            rows=len(self.train),
+            validation_rows=len(self.validation),
+            epochs=self.settings.epochs,
+            steps=self.schedule.steps,
+            done=self.state.step,
+            warmup_steps=self.schedule.warmup_steps,
+            batch_size=self.settings.batch_size,
+            micro_batch=self.settings.rows_at_once,
+            trained_parameters=sum(parameter.numel() for parameter in self.parameters),
+        )
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        self.state.restore(checkpoint)
+        self._saved = (self.state.step, self.state.evaluated)
+
+    @property
+    def stops_early(self) -> bool:
+        unfinished = self.state.step < self.schedule.steps
+        return unfinished and out_of_patience(self.state.history, self.settings.patience)
+
+    def go(self, checkpoint_seconds: float) -> None:
+        """From whatever state to the end: an evaluation that is due comes first."""
+        saved_at = time.monotonic()
+        while True:
+            due = self.schedule.evaluates(self.state.step) and not self.state.evaluated
+            if due:
+                self.evaluate()
+            if due or time.monotonic() - saved_at >= checkpoint_seconds:
+                self.save()
+                saved_at = time.monotonic()
+            if self.state.step == self.schedule.steps or self.stops_early:
+                return
+            self.take_step()
+
+    def take_step(self) -> None:
+        started = time.perf_counter()
+        step = self.state.step + 1
+        rows = self._rows_of(step)
+        rate = self.schedule.learning_rate(step)
+        training_mode(self.scorer.model)
+        self.state.optimizer.zero_grad(set_to_none=True)
+        loss = accumulate_gradients(
+            self.loss, self.train, rows, self.settings.rows_at_once, self.settings.seed, step
+        )
+        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip))
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise UserError(
+                f"At step {step} the {'gradient' if math.isfinite(loss) else 'loss'} is no longer "
+                f"a finite number (learning rate {rate:.2g}), so training has stopped. Start a new "
+                "run with a lower --learning-rate, or with --dtype float32 if it ran in less."
+            )
+        self.state.advance(rate, loss, len(rows))
+        self._rows_here += len(rows)
+        self._seconds_here += time.perf_counter() - started
+        self.reporter.on_step(
+            StepReport(
+                step=step,
+                steps=self.schedule.steps,
+                loss=loss,
+                learning_rate=rate,
+                rows_done=self.state.rows_done,
+                rows_per_second=self._rows_here / max(self._seconds_here, 1e-9),
+            )
+        )
+
+    def _rows_of(self, step: int) -> list[int]:
+        epoch, batch = self.schedule.position(step)
+        if epoch != self._epoch:
+            settings = self.settings
+            self._batches = batches_of_epoch(
+                self.train.lengths, settings.seed, epoch, settings.batch_size
+            )
+            self._epoch = epoch
+        return self._batches[batch]
+
+    def evaluate(self) -> None:
+        step = self.state.step
+        self.reporter.on_evaluating(step, len(self.validation))
+        self.scorer.model.eval()
+        entry = {
+            "step": step,
+            "epoch": step / self.schedule.steps_per_epoch,
+            "learning_rate": self.schedule.learning_rate(step) if step else None,
+            "train_loss": self.state.train_loss,
+            **validate(self.scorer, self.validation, self.settings.objective),
+        }
+        self.reporter.on_evaluation(self.state.record(entry))
+
+    def save(self) -> None:
+        """Writes a checkpoint of the present state, unless it is the one last written.
+
+        Where the disk fails the run goes on: what matters is its end.
+        """
+        which = (self.state.step, self.state.evaluated)
+        if which == self._saved:
+            return
+        content = {**self.conditions, **self.state.to_dict()}
+        try:
+            path = self.store.write(*which, content, self.state.tensors())
+        except OSError as error:
+            self.reporter.on_warning(
+                f"The checkpoint after step {self.state.step} couldn't be written "
+                f"({error.strerror or error}); training goes on, and the checkpoint before it stays."
+            )
+            return
+        self._saved = which
+        self.reporter.on_checkpoint(path)
+
+    def close(self) -> None:
+        """Leaves the model as it is used."""
+        self.state.optimizer.zero_grad(set_to_none=True)
+        self.scorer.model.eval()
+
+    def result(self) -> FitResult:
+        self.state.use_best()
+        best = best_entry(self.state.history)
+        assert best is not None  # the first evaluation after training began is the best so far
+        return FitResult(
+            best_step=best["step"],
+            steps=self.state.step,
+            history=self.state.history,
+            seconds=self.state.seconds,
+            stopped_early=self.stops_early,
+            environment=dict(self.conditions["environment"]),
+        )

@@ -1,0 +1,114 @@
+"""How a run is trained: every choice that its result depends on, validated once.
+
+The settings are saved with the run, and a resumed run takes them from there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from sentilora.errors import UserError
+
+Selection = Literal["loss", "macro_f1"]
+Objective = Literal["vocabulary", "labels"]
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """The settings of one training run.
+
+    Attributes
+    ----------
+    epochs
+        Passes over the training rows.
+    learning_rate
+        At the end of the warm-up; it then falls linearly to 0.
+    batch_size
+        Rows per optimiser step.
+    micro_batch
+        Rows per forward and backward pass; None runs the whole batch at once. Gradients are
+        accumulated, so without dropout it doesn't change the result but for rounding.
+    warmup
+        Share of the steps in which the learning rate rises.
+    weight_decay, betas
+        Of AdamW (Loshchilov and Hutter 2019).
+    clip
+        The largest norm that all gradients may have together.
+    seed
+        Of the order of the rows and of dropout.
+    eval_every
+        Steps between evaluations on the validation rows; None evaluates after each epoch.
+    select
+        What makes an evaluation the best one: the least loss or the highest macro-F1.
+    patience
+        Stop after so many evaluations without a better one; None never stops early.
+    objective
+        Cross-entropy over the whole vocabulary (what generation needs), or over the labels alone.
+
+    Raises
+    ------
+    UserError
+        Where a value is out of its range.
+    """
+
+    epochs: int = 2
+    learning_rate: float = 1e-3
+    batch_size: int = 32
+    micro_batch: int | None = None
+    warmup: float = 0.06
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip: float = 1.0
+    seed: int = 0
+    eval_every: int | None = None
+    select: Selection = "loss"
+    patience: int | None = None
+    objective: Objective = "vocabulary"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "betas", tuple(self.betas))
+        for name in ("epochs", "batch_size", "micro_batch", "eval_every", "patience"):
+            value = getattr(self, name)
+            optional = name in ("micro_batch", "eval_every", "patience")
+            if not (optional and value is None):
+                _check(name, value, _is_int(value) and value >= 1, "a whole number of 1 or more")
+        seed_fits = _is_int(self.seed) and 0 <= self.seed < 2**64
+        _check("seed", self.seed, seed_fits, "a whole number from 0 to 2^64 - 1")
+        for name in ("learning_rate", "clip"):
+            value = getattr(self, name)
+            _check(name, value, 0 < value < math.inf, "a number above 0")
+        decay_fits = 0 <= self.weight_decay < math.inf
+        _check("weight_decay", self.weight_decay, decay_fits, "a number of 0 or more")
+        _check("warmup", self.warmup, 0 <= self.warmup < 1, "a share from 0 to below 1")
+        betas_fit = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        _check("betas", self.betas, betas_fit, "two numbers from 0 to below 1")
+        _check("select", self.select, self.select in ("loss", "macro_f1"), "loss or macro_f1")
+        known = self.objective in ("vocabulary", "labels")
+        _check("objective", self.objective, known, "vocabulary or labels")
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows per forward and backward pass."""
+        return min(self.micro_batch or self.batch_size, self.batch_size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON has it."""
+        return {**asdict(self), "betas": list(self.betas)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainSettings:
+        """The inverse of `to_dict`."""
+        return cls(**values)
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check(name: str, value: object, holds: bool, wanted: str) -> None:
+    if not holds:
+        shown = f"--{name.replace('_', '-')}"
+        raise UserError(f"The training setting {name} ({shown}) is {value!r}; it must be {wanted}.")

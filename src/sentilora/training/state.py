@@ -1,0 +1,150 @@
+"""All that changes while a run goes on, and how it gets to the disk and back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sentilora.training.checkpoint import Checkpoint
+from sentilora.training.history import Entry, History, is_better
+from sentilora.training.interrupts import without_interrupts
+from sentilora.training.settings import TrainSettings
+
+
+class TrainingState:
+    """Weights, moments and counts after a completed step.
+
+    It goes from one step to the next at once: Ctrl-C comes before or after, never in between.
+
+    Attributes
+    ----------
+    step
+        The last step that was completed; 0 before training.
+    rows_done
+        Rows trained on since the run's start.
+    history
+        The evaluations, as `history` describes them.
+    best
+        The weights at the best evaluation, on the CPU; empty until there is one.
+    """
+
+    def __init__(
+        self, parameters: Mapping[str, torch.nn.Parameter], settings: TrainSettings
+    ) -> None:
+        self.parameters = dict(sorted(parameters.items()))
+        self.settings = settings
+        self.optimizer = torch.optim.AdamW(
+            list(self.parameters.values()),
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self.step = 0
+        self.rows_done = 0
+        self.history: History = []
+        self.best: dict[str, Tensor] = {}
+        self._loss_sum, self._loss_rows = 0.0, 0  # since the last evaluation
+        self._seconds_before, self._began = 0.0, time.monotonic()
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether the present step's weights were evaluated."""
+        return bool(self.history) and self.history[-1]["step"] == self.step
+
+    @property
+    def train_loss(self) -> float | None:
+        """The mean loss of the rows trained on since the last evaluation."""
+        return self._loss_sum / self._loss_rows if self._loss_rows else None
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on the run, over all its processes."""
+        return self._seconds_before + time.monotonic() - self._began
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """What a checkpoint holds: weights, the best weights, and AdamW's two moments."""
+        return sum(4 * p.numel() * p.element_size() for p in self.parameters.values())
+
+    def advance(self, learning_rate: float, loss: float, rows: int) -> None:
+        """Completes a step with the gradients that are there; `loss` is the mean of its rows."""
+        self.optimizer.param_groups[0]["lr"] = learning_rate
+        with without_interrupts():
+            self.optimizer.step()
+            self.step += 1
+            self.rows_done += rows
+            self._loss_sum += loss * rows
+            self._loss_rows += rows
+
+    def record(self, entry: Entry) -> Entry:
+        """Adds an evaluation of the present weights; gives it with its `best`."""
+        entry = {**entry, "best": is_better(entry, self.history, self.settings.select)}
+        weights = _copies(self.parameters) if entry["best"] else self.best
+        with without_interrupts():
+            self.best = weights
+            self.history.append(entry)
+            self._loss_sum, self._loss_rows = 0.0, 0
+        return entry
+
+    def use_best(self) -> None:
+        """Puts the best weights into the model."""
+        _copy_into(self.parameters, self.best)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the tensors, as JSON has it."""
+        return {
+            "step": self.step,
+            "rows_done": self.rows_done,
+            "history": self.history,
+            "loss_sum": self._loss_sum,
+            "loss_rows": self._loss_rows,
+            "seconds": self.seconds,
+        }
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """A checkpoint's tensors, by file."""
+        moments = {
+            f"{kind}.{name}": value.cpu()
+            for name, parameter in self.parameters.items()
+            for kind, value in self.optimizer.state[parameter].items()
+        }
+        return {"weights": _copies(self.parameters), "moments": moments, "best": self.best}
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Becomes the state that was saved in `checkpoint`."""
+        saved = checkpoint.state
+        self.step, self.rows_done = saved["step"], saved["rows_done"]
+        self.history = list(saved["history"])
+        self._loss_sum, self._loss_rows = saved["loss_sum"], saved["loss_rows"]
+        self._seconds_before = saved["seconds"]
+        self.best = checkpoint.tensors("best")
+        _copy_into(self.parameters, checkpoint.tensors("weights"))
+        moments: dict[str, dict[str, Tensor]] = {name: {} for name in self.parameters}
+        for key, value in checkpoint.tensors("moments").items():
+            kind, _, name = key.partition(".")
+            moments[name][kind] = value
+        self.optimizer.load_state_dict(
+            {
+                "param_groups": self.optimizer.state_dict()["param_groups"],
+                "state": {i: held for i, held in enumerate(moments.values()) if held},
+            }
+        )
+
+
+def _copies(parameters: Mapping[str, torch.nn.Parameter]) -> dict[str, Tensor]:
+    return {
+        name: parameter.detach().to("cpu", copy=True).contiguous()
+        for name, parameter in parameters.items()
+    }
+
+
+def _copy_into(parameters: Mapping[str, torch.nn.Parameter], stored: Mapping[str, Tensor]) -> None:
+    """Into the memory that the parameters have, so that its alignment stays as it was."""
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(stored[name])

@@ -1,0 +1,176 @@
+"""From a base and labelled texts to a tuned, measured and saved adapter.
+
+`prepare`, `tune` and `save` are what the command line and `LabelTuner` have in common; `finish`
+measures the result beside its baselines before it is saved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from peft import PeftModel
+
+from sentilora.adapters import (
+    AdapterSettings,
+    ParameterCount,
+    attach,
+    count_parameters,
+)
+from sentilora.artifact import Artifact, Canary, RowHashes, save_artifact
+from sentilora.bases import LoadedBase
+from sentilora.classifier import Classifier
+from sentilora.data import DataSet, row_hash
+from sentilora.encoding import PromptEncoder, tokenizer_fingerprint
+from sentilora.evaluation import Evaluation
+from sentilora.evaluation.measuring import Scoring, measure
+from sentilora.model_card import model_card
+from sentilora.scoring import LabelScorer
+from sentilora.task import Task
+from sentilora.training import (
+    FOLDER,
+    Checkpoint,
+    FitResult,
+    Reporter,
+    Rows,
+    TrainSettings,
+    fit,
+)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """N texts and their label indices."""
+
+    texts: Sequence[str]
+    gold: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """A base made ready to be tuned on a task: adapter attached, scorer checked."""
+
+    base: LoadedBase
+    model: PeftModel
+    scorer: LabelScorer
+    adapter: AdapterSettings
+    parameters: ParameterCount
+
+
+def prepare(base: LoadedBase, task: Task, adapter: AdapterSettings, seed: int) -> Tuning:
+    """Attach a fresh adapter to `base` and make the scorer that trains and uses it."""
+    encoder = PromptEncoder(task, base.tokenizer)
+    model = attach(base.model, adapter, seed)
+    return Tuning(
+        base, model, LabelScorer(model, encoder), adapter, count_parameters(model, adapter)
+    )
+
+
+def tune(
+    tuning: Tuning,
+    train: Labelled,
+    validation: Labelled,
+    settings: TrainSettings,
+    run_dir: Path,
+    *,
+    reporter: Reporter | None = None,
+    resume_from: Checkpoint | None = None,
+) -> FitResult:
+    """Train the adapter; `tuning.model` holds the best weights afterwards."""
+    encode = tuning.scorer.encoder.encode
+    what = {"task": tuning.scorer.encoder.task.to_dict(), "adapter": tuning.adapter.to_dict()}
+    result = fit(
+        tuning.scorer,
+        Rows(encode(train.texts), train.gold),
+        Rows(encode(validation.texts), validation.gold),
+        settings,
+        run_dir,
+        reporter=reporter,
+        resume_from=resume_from,
+        fingerprint={
+            "base": tuning.base.identity.fingerprint,
+            "task and adapter": hashlib.sha256(json.dumps(what).encode()).hexdigest(),
+        },
+    )
+    tuning.model.eval().requires_grad_(False)
+    return result
+
+
+def finish(
+    tuning: Tuning,
+    result: FitResult,
+    settings: TrainSettings,
+    dataset: DataSet,
+    run_dir: Path,
+    scoring: Scoring,
+) -> Evaluation:
+    """Measure the tuned adapter on the test rows, save it, and drop the run's checkpoints."""
+    rows = RowHashes(
+        **{split: _hashes(row.text for row in dataset.split(split)) for split in _SPLITS}
+    )
+    classifier = Classifier(tuning.scorer, tuning.base.identity)
+    evaluation = measure(classifier, dataset, rows, split=None, scoring=scoring)
+    save(tuning, result, settings, rows, run_dir, dataset.name, dataset.hub_name, evaluation)
+    shutil.rmtree(run_dir / FOLDER)
+    return evaluation
+
+
+def save(
+    tuning: Tuning,
+    result: FitResult,
+    settings: TrainSettings,
+    rows: RowHashes,
+    folder: Path,
+    data_name: str,
+    data_hub_name: str | None = None,
+    evaluation: Evaluation | None = None,
+) -> Artifact:
+    """Write the adapter folder, with the card; `evaluation` is what is claimed of it."""
+    encoder = tuning.scorer.encoder
+    return save_artifact(
+        folder,
+        tuning.model,
+        task=encoder.task,
+        base=tuning.base.identity,
+        adapter=tuning.adapter,
+        tokenizer_fingerprint=tokenizer_fingerprint(encoder.tokenizer),
+        canary=Canary.sing(tuning.scorer, tuning.base.identity.dtype),
+        metrics={
+            "evaluation": evaluation and evaluation.to_dict(),
+            "history": result.history,
+            "best_step": result.best_step,
+            "steps": result.steps,
+            "seconds": round(result.seconds, 1),
+            "environment": result.environment,
+        },
+        rows=rows,
+        card=model_card(
+            name=folder.name,
+            task=encoder.task,
+            base=tuning.base.identity,
+            adapter=tuning.adapter,
+            parameters=tuning.parameters,
+            training=settings.to_dict(),
+            data_name=data_name,
+            data_hub_name=data_hub_name,
+            row_counts={split: len(getattr(rows, split)) for split in _SPLITS},
+            evaluation=evaluation,
+        ),
+    )
+
+
+def _hashes(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(row_hash(text) for text in texts)
+
+
+_SPLITS = ("train", "validation", "test")
+
+
+def labelled(dataset: DataSet, split: str) -> Labelled:
+    """The texts and label indices of a split."""
+    rows = dataset.split(split)
+    return Labelled([row.text for row in rows], [row.label for row in rows])

@@ -1,0 +1,299 @@
+"""What training does to a model: that it learns, and that it is what the settings say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import f1_score
+
+from sentilora.adapters import trainable_parameters
+from sentilora.errors import UserError
+from sentilora.training import Plan, Reporter, Rows, StepReport, TrainSettings
+from sentilora.training.gradients import accumulate_gradients
+from sentilora.training.history import is_better, out_of_patience, validate
+from sentilora.training.randomness import training_mode
+from training import toy
+
+
+class Recorder(Reporter):
+    """Everything that was told, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Any]] = []
+
+    def on_start(self, plan: Plan) -> None:
+        self.told.append(("start", plan))
+
+    def on_step(self, report: StepReport) -> None:
+        self.told.append(("step", report))
+
+    def on_evaluation(self, record: Mapping[str, Any]) -> None:
+        self.told.append(("evaluation", record["step"]))
+
+    def on_checkpoint(self, path: Path) -> None:
+        self.told.append(("checkpoint", path.name))
+
+    def on_warning(self, message: str) -> None:
+        self.told.append(("warning", message))
+
+    def of(self, kind: str) -> list[Any]:
+        return [value for what, value in self.told if what == kind]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> toy.Trained:
+    return toy.train(tmp_path_factory.mktemp("run"))
+
+
+def gradients(at_once: int, objective: str = "loss") -> tuple[float, dict[str, torch.Tensor]]:
+    scorer = toy.scorer(dropout=0.0, dtype=torch.float64)
+    training_mode(scorer.model)
+    loss = accumulate_gradients(
+        getattr(scorer, objective), toy.rows(11, 3), [4, 0, 9, 2, 10, 7, 1, 3], at_once, 0, 1
+    )
+    found = {name: p.grad for name, p in trainable_parameters(scorer.model).items()}
+    return loss, {name: grad for name, grad in found.items() if grad is not None}
+
+
+@pytest.mark.parametrize("objective", ["loss", "label_loss"])
+@pytest.mark.parametrize("at_once", [1, 3, 5])
+def test_accumulated_gradients_are_those_of_the_whole_batch(at_once: int, objective: str) -> None:
+    whole_loss, whole = gradients(8, objective)
+    loss, parts = gradients(at_once, objective)
+    assert loss == pytest.approx(whole_loss, rel=1e-12)
+    assert parts.keys() == whole.keys()
+    assert max(float(grad.abs().max()) for grad in whole.values()) > 1e-3
+    for name, grad in whole.items():
+        torch.testing.assert_close(parts[name], grad, rtol=1e-9, atol=1e-12)
+
+
+def test_a_step_is_adamw_on_the_clipped_mean_loss(tmp_path: Path) -> None:
+    """Against a plain reference: autograd on the mean loss and the textbook update."""
+    settings = TrainSettings(
+        epochs=1, batch_size=22, learning_rate=0.01, warmup=0.0, clip=0.05, weight_decay=0.1
+    )
+    scorer = toy.scorer(dropout=0.0)
+    rows = toy.rows(22, 1)
+    expected = toy.weights(scorer)
+    scorer.loss(rows.prompts, rows.gold).mean().backward()
+    found = trainable_parameters(scorer.model)
+    grads = {name: p.grad.clone() for name, p in found.items() if p.grad is not None}
+    norm = math.sqrt(sum(float(grad.square().sum()) for grad in grads.values()))
+    assert norm > settings.clip  # or the test says nothing about clipping
+    for name, grad in grads.items():
+        clipped = grad * settings.clip / norm
+        decayed = expected[name] * (1 - settings.learning_rate * settings.weight_decay)
+        # After one step both moments, corrected for their bias, are those of this gradient.
+        expected[name] = decayed - settings.learning_rate * clipped / (clipped.abs() + 1e-8)
+    trained = toy.train(tmp_path, settings, scorer=scorer)
+    for name, weight in trained.weights.items():
+        certain = grads[name].abs() > 1e-5 if name in grads else slice(None)  # sign not rounding
+        torch.testing.assert_close(
+            weight[certain], expected[name][certain], rtol=1e-3, atol=1e-5, msg=name
+        )
+
+
+def test_it_learns_an_easy_task(tmp_path: Path) -> None:
+    settings = TrainSettings(epochs=12, batch_size=16, learning_rate=0.02)
+    trained = toy.train(
+        tmp_path, settings, train=toy.rows(128, 1), validation=toy.rows(64, 2), checkpoint_seconds=9e9
+    )
+    before, after = trained.result.history[0], trained.result.history[-1]
+    assert before["loss"] > 4  # of a vocabulary of some 400 tokens
+    assert after["loss"] < 0.65
+    assert after["accuracy"] > 0.9
+    assert after["label_mass"] > 0.95
+
+
+def test_two_runs_with_one_seed_are_equal_bit_for_bit(
+    trained: toy.Trained, tmp_path: Path
+) -> None:
+    assert toy.train(tmp_path).same_as(trained)
+
+
+def test_another_seed_gives_another_run(trained: toy.Trained, tmp_path: Path) -> None:
+    assert not toy.train(tmp_path, replace(toy.SETTINGS, seed=8)).same_as(trained)
+
+
+def test_dropout_is_drawn_from_the_seed_alone(tmp_path: Path) -> None:
+    """With one batch there is no order, so what differs is dropout."""
+    settings = TrainSettings(epochs=2, batch_size=22, learning_rate=0.01)
+    runs = []
+    for seed, dropout in ((0, 0.3), (1, 0.3), (0, 0.0), (1, 0.0)):
+        scorer = toy.scorer(dropout=dropout)
+        chosen = replace(settings, seed=seed)
+        folder = tmp_path / f"{seed}-{dropout}"
+        runs.append(toy.train(folder, chosen, scorer=scorer).result.history[-1]["loss"])
+    assert runs[0] != runs[1]
+    assert runs[2] == pytest.approx(runs[3], rel=1e-5)
+
+
+@pytest.mark.parametrize("dora", [False, True])
+def test_only_the_adapters_dropout_is_on(dora: bool) -> None:
+    scorer = toy.scorer(dropout=0.5, dora=dora)
+    training_mode(scorer.model)
+    on = {
+        name
+        for name, module in scorer.model.named_modules()
+        if isinstance(module, torch.nn.Dropout) and module.training
+    }
+    assert on == {name for name, _ in scorer.model.named_modules() if name.endswith("dropout.default")}
+    with torch.no_grad():
+        for name, parameter in trainable_parameters(scorer.model).items():
+            if "lora_B" in name:
+                parameter.fill_(0.1)
+        rows = toy.rows(4, 0)
+        first, second = (scorer.loss(rows.prompts, rows.gold) for _ in range(2))
+        scorer.model.eval()
+        third, fourth = (scorer.loss(rows.prompts, rows.gold) for _ in range(2))
+    assert not torch.equal(first, second)
+    assert torch.equal(third, fourth)
+
+
+def test_the_first_evaluation_is_the_untuned_model(trained: toy.Trained) -> None:
+    untuned = toy.scorer()
+    with untuned.model.disable_adapter():
+        expected = validate(untuned, toy.rows(12, 2), "vocabulary")
+    first = trained.result.history[0]
+    assert first == {
+        "step": 0,
+        "epoch": 0.0,
+        "learning_rate": None,
+        "train_loss": None,
+        "best": False,
+        **expected,
+    }
+
+
+@pytest.mark.parametrize("objective", ["vocabulary", "labels"])
+def test_validation_measures_what_is_trained(objective: str) -> None:
+    scorer, rows = toy.scorer(), toy.rows(12, 2)
+    entry = validate(scorer, rows, objective)  # type: ignore[arg-type]
+    loss = scorer.loss if objective == "vocabulary" else scorer.label_loss
+    assert entry["loss"] == pytest.approx(float(loss(rows.prompts, rows.gold).mean()), abs=1e-5)
+    predicted = scorer.score_prompts(rows.prompts).predicted
+    assert entry["accuracy"] == pytest.approx(np.mean(predicted == np.asarray(rows.gold)))
+    assert entry["macro_f1"] == pytest.approx(f1_score(rows.gold, predicted, average="macro"))
+
+
+def test_evaluations_do_not_disturb_training(tmp_path: Path) -> None:
+    """A run that is evaluated often ends with the weights of one that is evaluated once."""
+    settings = replace(toy.SETTINGS, epochs=1, eval_every=None)
+    once = toy.train(tmp_path / "once", settings)
+    often = toy.train(tmp_path / "often", replace(settings, eval_every=1))
+    last = toy.newest_valid(tmp_path / "often")
+    assert last is not None
+    for name, weight in last.tensors("weights").items():
+        assert torch.equal(weight, once.weights[name])
+    assert often.result.history[-1]["loss"] == once.result.history[-1]["loss"]
+
+
+def test_training_loss_is_the_mean_since_the_last_evaluation(tmp_path: Path) -> None:
+    recorder = Recorder()
+    result = toy.train(tmp_path, reporter=recorder).result
+    steps = recorder.of("step")
+    by_step = {report.step: report.loss for report in steps}
+    sizes = np.diff([0, *(report.rows_done for report in steps)])
+    assert sorted(sizes) == [6, 6, 6, 8, 8, 8, 8, 8, 8]  # each epoch's 22 rows in three batches
+    for before, entry in zip(result.history, result.history[1:], strict=False):
+        between = range(before["step"] + 1, entry["step"] + 1)
+        total = sum(by_step[step] * sizes[step - 1] for step in between)
+        mean = total / sum(sizes[step - 1] for step in between)
+        assert entry["train_loss"] == pytest.approx(mean)
+
+
+def test_what_is_told(tmp_path: Path) -> None:
+    recorder = Recorder()
+    toy.train(tmp_path, replace(toy.SETTINGS, epochs=1), reporter=recorder, checkpoint_seconds=9e9)
+    plan = recorder.of("start")[0]
+    assert (plan.rows, plan.validation_rows, plan.steps, plan.done) == (22, 12, 3, 0)
+    assert plan.trained_parameters == sum(w.numel() for w in toy.weights(toy.scorer()).values())
+    told = [(kind, value.step if kind == "step" else value) for kind, value in recorder.told[1:]]
+    assert told == [
+        ("evaluation", 0),
+        ("checkpoint", "step-000000-evaluated"),
+        ("step", 1),
+        ("step", 2),
+        ("evaluation", 2),
+        ("checkpoint", "step-000002-evaluated"),
+        ("step", 3),
+        ("evaluation", 3),
+        ("checkpoint", "step-000003-evaluated"),
+    ]
+    assert recorder.of("step")[-1].rows_per_second > 0
+
+
+@pytest.mark.parametrize("select", ["loss", "macro_f1"])
+def test_the_model_is_left_with_the_best_weights(select: str, tmp_path: Path) -> None:
+    """The rate is far too high, so the last evaluation is not the best one."""
+    settings = replace(toy.SETTINGS, learning_rate=0.3, eval_every=1, select=select)
+    trained = toy.train(tmp_path, settings)
+    tuned = trained.result.history[1:]
+    sign = 1 if select == "loss" else -1
+    best = min(tuned, key=lambda entry: sign * entry[select])  # the first of equals
+    assert trained.result.best_step == best["step"] < trained.result.steps
+    assert not trained.scorer.model.training
+    now = validate(trained.scorer, toy.rows(12, 2), "vocabulary")
+    assert now == {name: best[name] for name in now}
+
+
+def test_patience_ends_a_run(tmp_path: Path) -> None:
+    settings = replace(toy.SETTINGS, epochs=50, learning_rate=0.3, eval_every=1, patience=3)
+    result = toy.train(tmp_path, settings, checkpoint_seconds=9e9).result
+    assert result.stopped_early
+    assert result.steps == result.best_step + 3 == result.history[-1]["step"]
+
+
+def test_a_run_that_ends_as_planned_was_not_stopped_early(trained: toy.Trained) -> None:
+    assert not trained.result.stopped_early
+    assert trained.result.steps == 9
+    assert [entry["step"] for entry in trained.result.history] == [0, 2, 4, 6, 8, 9]
+
+
+def test_the_untuned_model_is_never_the_best() -> None:
+    zero = {"step": 0, "loss": 0.1, "macro_f1": 1.0, "best": False}
+    first = {"step": 5, "loss": 0.9, "macro_f1": 0.5, "best": True}
+    assert not is_better(zero, [], "loss")
+    assert is_better(first, [zero], "loss")
+    assert not is_better({**first, "step": 6}, [zero, first], "loss")  # equal: the earlier stays
+    assert is_better({**first, "step": 6, "macro_f1": 0.6}, [zero, first], "macro_f1")
+    assert not out_of_patience([zero], 1)
+
+
+def test_a_diverging_loss_stops_the_run_before_the_weights_are_spoilt(tmp_path: Path) -> None:
+    scorer = toy.scorer()
+    plain = scorer.loss
+    calls = []
+
+    def breaking(prompts: Any, gold: Any) -> torch.Tensor:
+        calls.append(1)
+        loss = plain(prompts, gold)
+        return loss * float("nan") if len(calls) == 8 else loss  # in step 3, its second part
+
+    scorer.loss = breaking  # type: ignore[method-assign]
+    with pytest.raises(UserError, match=r"step 3 the loss .*lower --learning-rate"):
+        toy.train(tmp_path, scorer=scorer)
+    assert all(bool(weight.isfinite().all()) for weight in toy.weights(scorer).values())
+    last = toy.newest_valid(tmp_path)
+    assert last is not None
+    assert last.state["step"] == 2
+
+
+def test_an_infinite_gradient_stops_the_run_too(tmp_path: Path) -> None:
+    scorer = toy.scorer()
+    next(iter(trainable_parameters(scorer.model).values())).register_hook(lambda g: g * math.inf)
+    with pytest.raises(UserError, match=r"the gradient is no longer"):
+        toy.train(tmp_path, scorer=scorer)
+
+
+@pytest.mark.parametrize("empty", ["train", "validation"])
+def test_no_rows(empty: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="There are no"):
+        toy.train(tmp_path, **{empty: Rows([], [])})
