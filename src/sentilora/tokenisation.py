@@ -66,7 +66,7 @@ class PromptTokenizer:
         frame = self._frame(label)
         texts = [clean(text) for text in texts]
         strings = [self.task.instruction + text + frame.end for text in texts]
-        encoded = self.tokenizer(strings, verbose=False).input_ids
+        encoded = self.tokenizer(strings, return_attention_mask=False, verbose=False).input_ids
         whole = [ids[: len(ids) - self._behind] for ids in encoded]
         return [
             ids if self._controls(ids) == frame.controls else self._neutral_ids(text, frame)

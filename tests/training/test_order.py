@@ -18,7 +18,9 @@ def test_every_row_stands_in_one_batch(
 ) -> None:
     batches = batches_of_epoch(lengths, seed, epoch, size)
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
-    assert sorted(map(len, batches))[1:] == [size] * (len(lengths) // size - (len(lengths) % size == 0))
+    assert sorted(map(len, batches))[1:] == [size] * (
+        len(lengths) // size - (len(lengths) % size == 0)
+    )
     assert len(batches) == -(-len(lengths) // size)
 
 
@@ -51,4 +53,4 @@ def test_the_order_is_that_of_every_version() -> None:
     assert batches_of_epoch([5, 1, 4, 1, 3, 2, 6], 3, 1, 2) == ORDER
 
 
-ORDER: list[list[int]] = []
+ORDER = [[2, 0], [3, 1], [5, 4], [6]]

@@ -242,7 +242,9 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_dir = tmp_path_factory.mktemp("cut")
     with pytest.raises(Interrupted):
         toy.train(
-            run_dir, reporter=toy.At("step", 1, interrupt), fingerprint={"base": "1", "adapter": "2"}
+            run_dir,
+            reporter=toy.At("step", 1, interrupt),
+            fingerprint={"base": "1", "adapter": "2"},
         )
     return run_dir
 

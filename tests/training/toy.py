@@ -58,7 +58,16 @@ def base(architecture: str = "gpt2") -> torch.nn.Module:
     torch.manual_seed(0)
     size = len(tokenizer())
     if architecture == "gpt2":
-        config = GPT2Config(vocab_size=size, n_positions=64, n_embd=32, n_layer=2, n_head=2)
+        config = GPT2Config(
+            vocab_size=size,
+            n_positions=64,
+            n_embd=32,
+            n_layer=2,
+            n_head=2,
+            initializer_range=0.4,  # so that what attention adds is felt, and can be tuned
+            bos_token_id=0,
+            eos_token_id=0,
+        )
         return GPT2LMHeadModel(config).eval()
     llama = LlamaConfig(
         vocab_size=size,
@@ -68,6 +77,7 @@ def base(architecture: str = "gpt2") -> torch.nn.Module:
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=64,
+        initializer_range=0.4,
     )
     return LlamaForCausalLM(llama).eval()
 
@@ -156,6 +166,15 @@ class At(Reporter):
 
 # Children -------------------------------------------------------------------------------------
 
+PRELOADED = [
+    "sentilora.training",
+    "transformers.models.gpt2.modeling_gpt2",
+    "transformers.models.llama.modeling_llama",
+    "sklearn.metrics",
+    "scipy.stats",
+    "pytest",
+]
+
 
 def run_child(target: Callable[..., None], *arguments: Any) -> int:
     """The exit code of `target` in a process of its own (negative: the signal it died of).
@@ -170,7 +189,7 @@ def run_child(target: Callable[..., None], *arguments: Any) -> int:
 
 def start_child(target: Callable[..., None], *arguments: Any) -> Any:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sentilora.training", "sklearn.metrics", "scipy.stats"])
+    context.set_forkserver_preload(PRELOADED)
     child = context.Process(target=target, args=arguments)
     child.start()
     return child

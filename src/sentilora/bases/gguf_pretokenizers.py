@@ -98,7 +98,7 @@ PRE_TOKENIZERS: dict[str, PreTokenizer] = {
     **dict.fromkeys(("bloom", "poro-chat", "gpt3-finnish"), PreTokenizer((_BLOOM,))),
     "viking": PreTokenizer((_BLOOM, r"\p{N}")),
     "seed-coder": PreTokenizer((_SEED_CODER,)),
-    "superbpe": PreTokenizer((r"\p{N}+", r"(?=(\d{3})+(?!\d))")),
+    "superbpe": PreTokenizer((r"\p{N}+", r"(?=([0-9]{3})+(?![0-9]))")),
     "jais-2": PreTokenizer((_JAIS2,)),
     "minicpm5": PreTokenizer(_MINICPM5, ignore_merges=True),
 }

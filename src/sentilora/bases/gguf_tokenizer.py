@@ -7,7 +7,8 @@ names, and SentencePiece BPE (`llama`) whose merges follow the tokens' scores.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from sentilora.bases.gguf_file import GgufFile
 from sentilora.bases.gguf_pretokenizers import PRE_TOKENIZERS
@@ -18,7 +19,18 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 # llama.cpp's token types (llama_token_type in llama.h)
-_UNKNOWN, _CONTROL, _USER_DEFINED = 2, 3, 4
+_NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED = 1, 2, 3, 4
+
+# Tokens that end a generation by their looks are control tokens to llama.cpp, whatever type the file
+# gives them ("</s>" is an ordinary token of Qwen2's).
+_TAKEN_FOR_CONTROL = frozenset(
+    "<|eot_id|> <|im_end|> <|end|> <|return|> <|call|> <|flush|> <|calls|> <end_of_turn> "
+    "<|endoftext|> </s> <|eom_id|> <EOT> _<EOT> [EOT] [EOS] <|end_of_text|> <end_of_utterance> "
+    "<eos> <turn|> <|tool_response> <｜end▁of▁sentence｜> [e~[".split()
+)
+
+# llama.cpp drops the spaces behind the control tokens of Phi-3, but not behind these.
+_PHI3_UNSTRIPPED = frozenset(("<unk>", "<s>", "<|endoftext|>"))
 
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # stands for a space in SentencePiece vocabularies
 
@@ -71,7 +83,7 @@ def read_tokenizer(file: GgufFile) -> PreTrainedTokenizerFast:
 
 def _byte_level(file: GgufFile, tokens: list[str]) -> tuple[Tokenizer, bool]:
     """Byte-level BPE, as GPT-2, Llama 3, Qwen2 and SmolLM have it."""
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers import Regex, decoders, pre_tokenizers
 
     name = file.get("tokenizer.ggml.pre", "")
     rules = PRE_TOKENIZERS.get(name)
@@ -83,9 +95,7 @@ def _byte_level(file: GgufFile, tokens: list[str]) -> tuple[Tokenizer, bool]:
         )
     merges = [_merge(line) for line in file.get("tokenizer.ggml.merges", ())]
     vocabulary = {token: index for index, token in enumerate(tokens)}
-    backend = Tokenizer(
-        _bpe(file, models.BPE, vocabulary, merges, ignore_merges=rules.ignore_merges)
-    )
+    backend = _bpe(file, vocabulary, merges, ignore_merges=rules.ignore_merges)
     splits = [pre_tokenizers.Split(Regex(split), behavior="isolated") for split in rules.splits]
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     backend.pre_tokenizer = pre_tokenizers.Sequence([*splits, byte_level])
@@ -95,7 +105,7 @@ def _byte_level(file: GgufFile, tokens: list[str]) -> tuple[Tokenizer, bool]:
 
 def _sentencepiece(file: GgufFile, tokens: list[str]) -> tuple[Tokenizer, bool]:
     """SentencePiece BPE with byte fallback, as Llama 2, Mistral and Gemma have it."""
-    from tokenizers import Tokenizer, decoders, models, normalizers
+    from tokenizers import decoders, normalizers
 
     scores = file.get("tokenizer.ggml.scores")
     if scores is None:
@@ -103,9 +113,7 @@ def _sentencepiece(file: GgufFile, tokens: list[str]) -> tuple[Tokenizer, bool]:
     vocabulary = {token: index for index, token in enumerate(tokens)}
     merges = _merges_by_score(vocabulary, scores)
     unknown = tokens[file.get("tokenizer.ggml.unknown_token_id", 0)]
-    backend = Tokenizer(
-        _bpe(file, models.BPE, vocabulary, merges, byte_fallback=True, unk_token=unknown)
-    )
+    backend = _bpe(file, vocabulary, merges, byte_fallback=True, unk_token=unknown)
     prefix = file.get("tokenizer.ggml.add_space_prefix", True)
     spaces = normalizers.Replace(" ", _SPACE)
     parts = [normalizers.Prepend(_SPACE), spaces] if prefix else [spaces]
@@ -115,13 +123,20 @@ def _sentencepiece(file: GgufFile, tokens: list[str]) -> tuple[Tokenizer, bool]:
     return backend, True
 
 
-_BUILDERS = {"gpt2": _byte_level, "llama": _sentencepiece}
+_BUILDERS: dict[str, Callable[[GgufFile, list[str]], tuple[Tokenizer, bool]]] = {
+    "gpt2": _byte_level,
+    "llama": _sentencepiece,
+}
 
 
-def _bpe(file: GgufFile, kind: type, vocabulary: dict, merges: list, **options: object) -> object:
+def _bpe(
+    file: GgufFile, vocabulary: dict[str, int], merges: list[tuple[str, str]], **options: Any
+) -> Tokenizer:
+    from tokenizers import Tokenizer, models
+
     try:
-        return kind(vocab=vocabulary, merges=merges, **options)
-    except Exception as error:  # the Rust side raises bare exceptions; it only checks the merges
+        return Tokenizer(models.BPE(vocab=vocabulary, merges=merges, **options))
+    except Exception as error:  # the Rust side raises bare ones; the merges are all it checks
         raise UserError(
             f"The merges in {file.path.name} contradict its vocabulary ({error}): the file is "
             "damaged."
@@ -153,11 +168,18 @@ def _add_special(backend: Tokenizer, file: GgufFile, tokens: list[str]) -> None:
     """Control and user-defined tokens are found in the text before anything else."""
     from tokenizers import AddedToken
 
-    types = file.get("tokenizer.ggml.token_type", ())
+    title = str(file.get("general.name", "")).lower()
+    is_phi3 = "phi-3" in title or "phi3" in title  # the file says it nowhere else
+    types = file.get("tokenizer.ggml.token_type") or [_NORMAL] * len(tokens)
     special = [
-        AddedToken(token, normalized=False, special=kind != _USER_DEFINED)
-        for token, kind in zip(tokens, types, strict=False)
-        if kind in (_UNKNOWN, _CONTROL, _USER_DEFINED) and token
+        AddedToken(
+            token,
+            normalized=False,
+            special=kind != _USER_DEFINED,
+            rstrip=is_phi3 and token not in _PHI3_UNSTRIPPED,
+        )
+        for token, kind in zip(tokens, types, strict=True)
+        if kind in (_UNKNOWN, _CONTROL, _USER_DEFINED) or token in _TAKEN_FOR_CONTROL
     ]
     backend.add_tokens(special)
 
@@ -166,19 +188,17 @@ def _add_frame(backend: Tokenizer, file: GgufFile, tokens: list[str], adds_bos: 
     """Put BOS in front and EOS behind where the file asks for it."""
     from tokenizers import processors
 
-    frame = []
-    for key, name, default in (("bos", "bos_token_id", adds_bos), ("eos", "eos_token_id", False)):
-        wanted = file.get(f"tokenizer.ggml.add_{key}_token", default)
-        token_id = file.get(f"tokenizer.ggml.{name}")
-        if wanted and token_id is None:
-            raise UserError(f"{file.path.name} asks for a {key.upper()} token but names none.")
-        frame.append((tokens[token_id], token_id) if wanted else None)
-    bos, eos = frame
-    used = [pair for pair in frame if pair is not None]
-    single = [f"{bos[0]}:0"] if bos else []
-    single += ["$A:0", *([f"{eos[0]}:0"] if eos else [])]
+    def piece(name: str, default: bool) -> list[tuple[str, int]]:
+        if not file.get(f"tokenizer.ggml.add_{name}_token", default):
+            return []
+        token_id = file.get(f"tokenizer.ggml.{name}_token_id")
+        if token_id is None:
+            raise UserError(f"{file.path.name} asks for a {name.upper()} token but names none.")
+        return [(tokens[token_id], token_id)]
+
+    bos, eos = piece("bos", adds_bos), piece("eos", False)
+    single = [*(f"{token}:0" for token, _ in bos), "$A:0", *(f"{token}:0" for token, _ in eos)]
+    pair = [*(f"{token}:1" for token, _ in bos), "$B:1", *(f"{token}:1" for token, _ in eos)]
     backend.post_processor = processors.TemplateProcessing(
-        single=single,
-        pair=[*single, *[part.replace(":0", ":1").replace("$A", "$B") for part in single]],
-        special_tokens=used,
+        single=single, pair=[*single, *pair], special_tokens=[*bos, *eos]
     )

@@ -36,12 +36,13 @@ class Schedule:
     def learning_rate(self, step: int) -> float:
         """For `step` from 1 to `steps`: a linear rise to the full rate, then a linear fall.
 
-        The fall would reach 0 one step after the last, so that no step goes to waste.
+        The full rate is that of the warm-up's last step, or of step 1 without a warm-up. The fall
+        would reach 0 one step after the last, so that no step goes to waste.
         """
-        peak, warmup = self.settings.learning_rate, self.warmup_steps
-        if step <= warmup:
-            return peak * step / warmup
-        return peak * (self.steps + 1 - step) / (self.steps + 1 - warmup)
+        full, top = self.settings.learning_rate, max(1, self.warmup_steps)
+        if step <= top:
+            return full * step / top
+        return full * (self.steps + 1 - step) / (self.steps + 1 - top)
 
     def evaluates(self, step: int) -> bool:
         """Whether the model is evaluated after `step`: before training, as set, and at the end."""
