@@ -79,12 +79,12 @@ def smollm2_tokenizer() -> Any:
 
 
 def control_contents(tokenizer: Any) -> list[str]:
-    """Some of a tokenizer's control tokens, the unknown token and one needing word edges last.
+    """Some of a tokenizer's control tokens; last the unknown token and those that need an edge.
 
-    (In a template such a one would come and go with the text beside it.)
+    (Beside the text, such a one would come and go with it.)
     """
     contents = [token.content for token in control_tokens(tokenizer).values()]
-    contents.sort(key=lambda content: content in (tokenizer.unk_token, "STOP"))
+    contents.sort(key=lambda content: content in (tokenizer.unk_token, "STOP", "<tool>"))
     return [*contents[:6], *contents[-2:]]
 
 
@@ -95,6 +95,7 @@ def tasks(tokenizer: Any) -> list[Task]:
         Task("{text}\nSentiment:", LABELS),
         Task("Is this positive?\n\n{text}", LABELS),
         Task("Review: '{text}'. So, 🙂 or not:", LABELS),
+        Task("You may <tool> but STOP here. Text: {text}\nSentiment:", LABELS),
     ]
     for token in control_contents(tokenizer)[:2]:
         made += [
@@ -104,7 +105,9 @@ def tasks(tokenizer: Any) -> list[Task]:
         ]
     if tokenizer.chat_template:
         made.append(Task.default().through_chat_template(tokenizer))
-    return made if len(tokenizer) < 1000 else made[3:5] + made[-1:]  # real ones take seconds each
+    return (
+        made if len(tokenizer) < 1000 else made[3:4] + made[5:6] + made[-1:]
+    )  # real ones take seconds each
 
 
 def hostile(tokenizer: Any) -> Iterator[str]:
@@ -199,18 +202,16 @@ def test_decoding_gives_a_hostile_text_back(tokenizer: Any) -> None:
         assert nfc(tokenizer.decode(ids).lstrip()) == nfc(task.render(text)), text
 
 
-@pytest.mark.parametrize("seam", ["<{text}>", "<|{text}|>", "<|im_{text}", "{text}|>", "S{text}"])
-def test_no_control_token_arises_at_the_seam_of_text_and_template(
-    tokenizer: Any, seam: str
-) -> None:
+@pytest.mark.parametrize("make", TINY.values())
+def test_no_control_token_arises_at_the_seam_of_text_and_template(make: Callable[[], Any]) -> None:
+    tokenizer = make()
     control = control_tokens(tokenizer).keys() - {tokenizer.unk_token_id}
-    encoder = PromptEncoder(Task(f"Text: {seam}\nSentiment:", LABELS), tokenizer)
-    usual = [i for i in encoder.encode(["a fine film"])[0].ids if i in control]
-    texts = [
-        token[i:j] for token in control_contents(tokenizer) for i in (1, 2, 5) for j in (-1, -2)
-    ]
-    for text, prompt in zip(texts, encoder.encode(texts), strict=True):
-        assert [i for i in prompt.ids if i in control] == usual, text
+    pieces = [c[i:j] for c in control_contents(tokenizer) for i in (1, 2, 5) for j in (-1, -2)]
+    for seam in ("<{text}>", "<|{text}|>", "<|im_{text}", "{text}|>", "S{text}"):
+        encoder = PromptEncoder(Task(f"Text: {seam}\nSentiment:", LABELS), tokenizer)
+        usual = [i for i in encoder.encode(["a fine film"])[0].ids if i in control]
+        for text, prompt in zip(pieces, encoder.encode(pieces), strict=True):
+            assert [i for i in prompt.ids if i in control] == usual, (seam, text)
 
 
 def test_control_tokens_of_the_template_stay_what_they_are() -> None:
@@ -374,6 +375,17 @@ def test_text_joined_with_the_label() -> None:
         rendered = task.render("ends in a space ") + task.spoken(label)
         assert [*odd.ids, *ids] == plain_ids(tokenizer, rendered)
         assert ids
+
+
+def test_a_label_that_vanishes_in_the_text_still_has_a_token() -> None:
+    """Characters beside one another that the vocabulary lacks are one unknown token."""
+    encoder = PromptEncoder(
+        Task("Is it positive? {text}", ("🙃", "positive"), label_prefix=""), unigram()
+    )
+    prompt = encoder.encode(["so 🙂"])[0]
+    assert prompt.continuations is not None
+    assert all(prompt.continuations)
+    assert prompt.continuations[0] == (unigram().unk_token_id,)
 
 
 # Errors -------------------------------------------------------------------------------------------

@@ -90,7 +90,9 @@ def byte_level() -> Any:
 @lru_cache
 def opens_with_bos() -> Any:
     """As Llama 3's: a template puts BOS in front; words are looked up before they are merged."""
-    tokenizer = _byte_level(special_tokens=["<|begin|>", "<|eot|>", "<|im_start|>", "<|im_end|>"])
+    tokenizer = _byte_level(
+        special_tokens=["<|begin|>", "<|eot|>", "@@@", "<|im_start|>", "<|im_end|>"]
+    )
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<|begin|> $A", special_tokens=[("<|begin|>", 0)]
     )
@@ -187,15 +189,18 @@ def llama_2() -> Any:
 def llama_2_legacy() -> Any:
     """As published Llama 2 folders are: a normaliser puts ``▁`` before every stretch.
 
-    With merges that spell its control tokens, as in some conversions.
+    With merges that spell its control tokens, as in some conversions, and a token that a user
+    added the usual way, which is looked for in what the normaliser has left.
     """
     backend = Tokenizer.from_str(llama_2().backend_tokenizer.to_str())
     backend.pre_tokenizer = None
     backend.normalizer = normalizers.Sequence(
         [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
     )
+    backend = _with_merges(backend, [("s", ">"), ("<", "s>")])
+    backend.add_tokens(["<tool>"])
     return PreTrainedTokenizerFast(
-        tokenizer_object=_with_merges(backend, [("s", ">"), ("<", "s>")]),
+        tokenizer_object=backend,
         bos_token="<s>",
         eos_token="</s>",
         unk_token="<unk>",

@@ -2,13 +2,15 @@
 
 The saved adapter is a plain PEFT one. On a fused projection (see `projections`) the rows of B that
 weren't asked for are zero and stay exactly zero: their gradient is zero, and so are AdamW's moments
-and its decay of them.
+and its decay of them. DoRA's magnitudes of those rows aren't zero, so the trainer must not decay
+magnitudes (it never does).
 
 LoRA: Hu et al. (2022). rsLoRA: Kalajdzievski (2023). DoRA: Liu et al. (2024).
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -44,6 +46,8 @@ class AdapterSettings:
         object.__setattr__(self, "targets", parse_roles(self.targets))
         if self.rank < 1:
             raise UserError(f"A LoRA rank of {self.rank} leaves nothing to train; give 1 or more.")
+        if not 0 < self.alpha < math.inf:
+            raise UserError(f"A LoRA alpha of {self.alpha} is not a number above 0.")
         if not 0 <= self.dropout < 1:
             raise UserError(f"A LoRA dropout of {self.dropout} is not in [0, 1).")
 
@@ -86,6 +90,8 @@ def attach(model: Any, settings: AdapterSettings, seed: int = 0) -> PeftModel:
     )
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*fan_in_fan_out.*")
+        # PEFT reads the old name of a property that transformers has renamed
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
         torch.manual_seed(seed)
         tuned = get_peft_model(model, config)
     _freeze_rows(tuned, targets)
@@ -94,8 +100,9 @@ def attach(model: Any, settings: AdapterSettings, seed: int = 0) -> PeftModel:
 
 def _freeze_rows(tuned: PeftModel, targets: Targets) -> None:
     """Zero the gradient of the rows of B (and DoRA's magnitudes) that must stay as they are."""
+    base = tuned.get_base_model()
     for path, frozen in targets.frozen_rows.items():
-        layer = tuned.get_base_model().get_submodule(path)
+        layer: Any = base.get_submodule(path)
         for parameter in (layer.lora_B["default"].weight, *_magnitudes(layer)):
             parameter.register_hook(_masking(~frozen.to(parameter.device)))
 

@@ -5,8 +5,8 @@ loads, and beside it `sentilora.json`: the frozen task, the base's identity, the
 fingerprint, metrics, and a *canary*: fixed texts with their label log-probabilities at save time,
 tuned and untuned. `rows.json` holds hashes of the rows trained on and held out.
 
-Loading verifies all of it (`verification`). `sentilora.json` is written last and holds the hashes
-of the other files, so a folder that has it is whole.
+`sentilora.json` is written last and holds the hashes of the other files, so a folder that has it
+is whole. Reading checks these; `classifier.load` also checks what the adapter does.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from safetensors import SafetensorError, safe_open
 from sentilora import __version__
 from sentilora.adapters import AdapterSettings
 from sentilora.bases import BaseIdentity
+from sentilora.canary import Canary
 from sentilora.errors import UserError
 from sentilora.files import read_json, sha256, write_bytes, write_json
-from sentilora.scoring import LabelScorer
 from sentilora.task import Task
 
 WEIGHTS = "adapter_model.safetensors"
@@ -35,45 +35,8 @@ PEFT_CONFIG = "adapter_config.json"
 DESCRIPTION = "sentilora.json"
 ROWS = "rows.json"
 CARD = "README.md"
+HASHED = (WEIGHTS, PEFT_CONFIG, ROWS)
 FORMAT = 1
-
-# The canary's texts are ours: no user's text leaves the data it came from.
-CANARY_TEXTS = (
-    "A warm, funny and beautifully acted story that I would gladly see again.",
-    "Two hours of my life that nobody is going to give back.",
-    "not bad",
-    "The order arrived on Tuesday; the invoice was in the box.",
-    "It promises a lot, looks splendid, and has nothing whatsoever to say.",
-    "Profits doubled, and the shares fell all the same.",
-)
-
-
-@dataclass(frozen=True)
-class Canary:
-    """Label log-probabilities, one row a text of `CANARY_TEXTS`, as they were at save time."""
-
-    texts: tuple[str, ...]
-    tuned: tuple[tuple[float, ...], ...]
-    untuned: tuple[tuple[float, ...], ...]
-    dtype: str
-
-    @classmethod
-    def sing(cls, scorer: LabelScorer, dtype: str) -> Canary:
-        """Score the canary's texts with and without the adapter of the scorer's model."""
-        prompts = scorer.encoder.encode(CANARY_TEXTS)
-        tuned = scorer.score_prompts(prompts).log_probs.tolist()
-        with scorer.model.disable_adapter():
-            untuned = scorer.score_prompts(prompts).log_probs.tolist()
-        return cls(CANARY_TEXTS, _tuples(tuned), _tuples(untuned), dtype)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Canary:
-        return cls(
-            tuple(values["texts"]),
-            _tuples(values["tuned"]),
-            _tuples(values["untuned"]),
-            values["dtype"],
-        )
 
 
 @dataclass(frozen=True)
@@ -127,7 +90,7 @@ class Artifact:
                 metrics=values["metrics"],
                 rows=RowHashes.from_dict(read_json(path / ROWS, "The list of rows")),
             )
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path / DESCRIPTION} is damaged or from another version of sentilora ({error})."
             ) from error
@@ -148,13 +111,10 @@ def save_artifact(
 ) -> Artifact:
     """Write the adapter folder; files of the same names are replaced one by one, whole.
 
-    Raises `UserError` for an adapter that would do nothing.
+    Raises `UserError` for an adapter that would do nothing, or where the folder can't be written.
     """
-    check_not_zero(get_peft_model_state_dict(tuned, save_embedding_layers=False))
-    path.mkdir(parents=True, exist_ok=True)
-    _save_peft_files(path, tuned, base)
-    write_json(path / ROWS, asdict(rows))
-    write_bytes(path / CARD, card.encode())
+    check_weights(get_peft_model_state_dict(tuned, save_embedding_layers=False))
+    canary.check_changes_something()
     description = {
         "format": FORMAT,
         "sentilora": __version__,
@@ -164,13 +124,24 @@ def save_artifact(
         "tokenizer_fingerprint": tokenizer_fingerprint,
         "canary": asdict(canary),
         "metrics": metrics,
-        "files": {name: sha256(path / name) for name in (WEIGHTS, PEFT_CONFIG, ROWS)},
     }
-    write_json(path / DESCRIPTION, description)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / DESCRIPTION).unlink(missing_ok=True)  # of an adapter that is being replaced
+        _save_peft_files(path, tuned, base)
+        write_json(path / ROWS, asdict(rows))
+        write_bytes(path / CARD, card.encode())
+        hashes = {name: sha256(path / name) for name in HASHED}
+        write_json(path / DESCRIPTION, {**description, "files": hashes})
+    except OSError as error:
+        raise UserError(
+            f"The adapter can't be written to {path} ({error.strerror or error}). Free some space, "
+            "or choose another folder."
+        ) from error
     return Artifact.read(path)
 
 
-def check_not_zero(weights: Mapping[str, torch.Tensor]) -> None:
+def check_weights(weights: Mapping[str, torch.Tensor]) -> None:
     """Raise `UserError` where every B is zero, or any weight isn't finite."""
     if not any(bool(w.any()) for name, w in weights.items() if ".lora_B." in name):
         raise UserError(
@@ -216,11 +187,15 @@ def _check_files(path: Path, values: Mapping[str, Any]) -> None:
             f"{path} was written by another version of sentilora (format {values.get('format')}; "
             f"this one reads {FORMAT}). Update sentilora, or train again."
         )
-    for name, digest in values.get("files", {}).items():
+    recorded = values.get("files")
+    for name in HASHED:
         file = path / name
-        if not file.exists():
-            raise UserError(f"The adapter folder {path} is incomplete: {name} is missing.")
-        if sha256(file) != digest:
+        if not file.is_file():
+            raise UserError(
+                f"The adapter folder {path} is incomplete: {name} is missing. Restore it from a "
+                "copy, or train again."
+            )
+        if not isinstance(recorded, dict) or sha256(file) != recorded.get(name):
             raise UserError(
                 f"{file} is damaged or was changed after it was saved (its SHA-256 differs from "
                 "the one recorded). Restore it from a copy, or train again."
@@ -239,7 +214,3 @@ def _what_it_is_instead(path: Path) -> str:
             "and labels aren't known. Give a folder that `sentilora train` wrote."
         )
     return f"{path} holds no adapter. Give the folder that `sentilora train` wrote."
-
-
-def _tuples(rows: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(float(value) for value in row) for row in rows)

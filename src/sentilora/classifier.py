@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +18,14 @@ from peft import PeftModel
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 
 from sentilora.adapters import attach
-from sentilora.artifact import Artifact, Canary, check_not_zero, read_weights
+from sentilora.artifact import Artifact, check_weights, read_weights
 from sentilora.bases import Base, BaseIdentity, LoadedBase, load_base, resolve
+from sentilora.canary import Canary, check_canary
 from sentilora.devices import resolve_device
 from sentilora.encoding import PromptEncoder, tokenizer_fingerprint
 from sentilora.errors import UserError
 from sentilora.scoring import LabelScorer, Scores
 from sentilora.task import Task
-
-# How far the canary's log-probabilities may be from those at save time, by the coarser of the two
-# dtypes.
-CANARY_TOLERANCE = {"float32": 1e-3, "float16": 0.1, "bfloat16": 0.1}
 
 
 class Classifier:
@@ -55,7 +52,7 @@ class Classifier:
 
     def score(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Scores:
         """All there is to know of each text's labels: see `Scores`."""
-        return self.scorer.score(list(texts), progress)
+        return self.scorer.score(checked_texts(texts), progress)
 
     def predict(self, texts: Sequence[str]) -> NDArray[np.str_]:
         """[N] the likeliest label of each text."""
@@ -65,21 +62,22 @@ class Classifier:
         """[N, K] each label's probability, given that it is one of the labels."""
         return self.score(texts).probabilities
 
-    @overload
-    def __call__(self, texts: str, top_k: int | None = 1) -> list[dict[str, Any]]: ...
-    @overload
-    def __call__(self, texts: Sequence[str], top_k: int | None = 1) -> list[Any]: ...
-    def __call__(self, texts: str | Sequence[str], top_k: int | None = 1) -> list[Any]:
-        """`[{"label": ..., "score": ...}]`, as the text-classification pipeline answers.
+    def __call__(
+        self, texts: str | Sequence[str], **options: int | None
+    ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+        """`[{"label": ..., "score": ...}]`, shaped as the text-classification pipeline answers.
 
-        For one text: its `top_k` likeliest labels (all, with None), best first. For several: with
-        `top_k=1` one such dict a text, otherwise a list of dicts a text.
+        Without options the likeliest label of each text. With `top_k=N`, for each text a list of
+        its N likeliest labels (all, with None), best first; for one text, that list itself.
         """
-        many = [texts] if isinstance(texts, str) else list(texts)
-        answers = [self._ranked(row)[:top_k] for row in self.predict_proba(many)]
-        if isinstance(texts, str):
-            return answers[0]
-        return [answer[0] for answer in answers] if top_k == 1 else answers
+        if unknown := options.keys() - {"top_k"}:
+            raise TypeError(f"A classifier is called with top_k alone, not {min(unknown)}.")
+        many = [texts] if isinstance(texts, str) else texts
+        rows = [self._ranked(row) for row in self.predict_proba(many)]
+        if "top_k" not in options:
+            return [row[0] for row in rows]
+        best = [row[: options["top_k"]] for row in rows]
+        return best[0] if isinstance(texts, str) else best
 
     def _ranked(self, probabilities: NDArray[np.float32]) -> list[dict[str, Any]]:
         order = np.argsort(-probabilities, kind="stable")
@@ -101,6 +99,27 @@ class Classifier:
         if self.artifact is None:
             raise UserError("This classifier was not saved yet. Save it, load it, then push it.")
         return push_to_hub(self.artifact, repo_id, private=private, token=token)
+
+
+def checked_texts(texts: Sequence[str]) -> list[str]:
+    """[N] texts as a list of strings.
+
+    Raises `UserError` for a single string, anything but one dimension (a data frame), or an item
+    that is empty or no string.
+    """
+    if isinstance(texts, str):
+        raise UserError("A single string was given where a list of texts is wanted; use [text].")
+    if getattr(texts, "ndim", 1) != 1:
+        raise UserError(
+            f"The texts have {getattr(texts, 'ndim', 0)} dimensions; give one column of them."
+        )
+    for row, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            raise UserError(
+                f"The text at position {row} is {'empty' if isinstance(text, str) else 'no string'}"
+                f" ({text!r}). Leave such rows out, or fill them."
+            )
+    return [str(text) for text in texts]  # numpy's own strings become plain ones
 
 
 def load(
@@ -143,24 +162,31 @@ def load(
     _fill(tuned, artifact)
     tuned.eval().requires_grad_(False)
     scorer = LabelScorer(tuned, encoder)
-    _check_canary(artifact, Canary.sing(scorer, loaded.identity.dtype))
+    now = Canary.sing(scorer, loaded.identity.dtype, artifact.canary.texts)
+    check_canary(artifact.canary, now, f"The adapter in {artifact.path}")
     return Classifier(scorer, loaded.identity, artifact)
 
 
 def _find_base(artifact: Artifact, model: str | None) -> Base:
-    """The base that `model` names, or else the one that the adapter was trained on."""
-    base = artifact.base
+    """The base that `model` names, or else the one that the adapter was trained on.
+
+    A path that is gone may look like a name on the Hub; what is found must be of the same origin.
+    """
     if model is not None:
         return resolve(model)
-    if base.origin == "hub":
-        return resolve(base.name, base.revision)
+    wanted = artifact.base
+    if wanted.origin == "hub":
+        return Base(wanted.name, "hub", revision=wanted.revision)
     try:
-        return resolve(base.name)
-    except UserError as error:
+        found = resolve(wanted.name)
+    except UserError:
+        found = None
+    if found is None or found.origin != wanted.origin:
         raise UserError(
-            f"{error} {artifact.path} was trained on it; if it has moved, name its place with "
-            "--model."
-        ) from error
+            f"{artifact.path} was trained on the base {wanted.name}, which is not there any more. "
+            "If it has moved, name its place with --model."
+        )
+    return found
 
 
 def _check_same_base(artifact: Artifact, loaded: LoadedBase) -> None:
@@ -193,22 +219,5 @@ def _fill(tuned: PeftModel, artifact: Artifact) -> None:
             f"The adapter in {artifact.path} doesn't fit its base: {wrong[0]} has the shape "
             f"{tuple(weights[wrong[0]].shape)}, not {tuple(expected[wrong[0]].shape)}."
         )
-    check_not_zero(weights)
+    check_weights(weights)
     set_peft_model_state_dict(tuned, weights)
-
-
-def _check_canary(artifact: Artifact, now: Canary) -> None:
-    then = artifact.canary
-    tolerance = max(CANARY_TOLERANCE.get(name, 0.1) for name in (then.dtype, now.dtype))
-    tuned = np.array(now.tuned)
-    gap = float(np.abs(tuned - np.array(then.tuned)).max())
-    from_untuned = float(np.abs(tuned - np.array(then.untuned)).max())
-    if gap <= tolerance and gap < from_untuned:
-        return
-    raise UserError(
-        f"The adapter in {artifact.path} doesn't do what it did when it was saved: its label "
-        f"log-probabilities are off by {gap:.2g} (at most {tolerance:g} is rounding"
-        f"{'; they are those of the untuned base' if gap >= from_untuned else ''}). The base, the "
-        "adapter or a library has changed; try --dtype "
-        f"{then.dtype}, the versions it was trained with, or train again."
-    )

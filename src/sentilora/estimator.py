@@ -15,12 +15,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sentilora.adapters import AdapterSettings
-from sentilora.artifact import RowHashes
+from sentilora.artifact import DESCRIPTION, RowHashes
 from sentilora.bases import LoadedBase, load_base, resolve
-from sentilora.classifier import Classifier
+from sentilora.classifier import Classifier, checked_texts
 from sentilora.data import Example
 from sentilora.data.dataset import TRAIN, VALIDATION, row_hash
 from sentilora.data.splits import cut_splits
@@ -112,75 +113,80 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
     def fit(self, X: Sequence[str], y: Sequence[Any]) -> Self:
         """Tune on texts `X` [N] and labels `y` [N]; labels are shown to the model as strings.
 
-        Raises `UserError` where a text is no string or empty, or there are fewer than two labels.
+        Raises `UserError` (a ValueError) where a text is no string or empty, or there are fewer
+        than two labels; ValueError for labels that are no classes.
         """
-        texts, labels = list(X), np.asarray(y)
-        _check_texts(texts)
+        texts, labels = checked_texts(X), column_or_1d(y, warn=True)
         if len(texts) != len(labels):
             raise UserError(f"There are {len(texts)} texts and {len(labels)} labels.")
-        self.classes_, gold = np.unique(labels, return_inverse=True)
-        adapter = AdapterSettings(
-            rank=self.rank,
-            alpha=self.alpha,
-            dropout=self.dropout,
-            targets=parse_roles(self.targets),
-        )
-        settings = TrainSettings(
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            patience=self.patience,
-            seed=self.random_state,
-        )
-        tuning = prepare(self._load_base(), self._task(), adapter, self.random_state)
-        train, validation = _hold_out(texts, gold.tolist(), self.random_state)
+        check_classification_targets(labels)
+        classes, gold = np.unique(labels, return_inverse=True)
+        adapter, settings = self._settings()
+        tuning = prepare(self._load_base(), self._task(classes), adapter, settings.seed)
+        train, validation = _hold_out(texts, gold.tolist(), settings.seed)
         with tempfile.TemporaryDirectory(prefix="sentilora-") as folder:
             result = tune(tuning, train, validation, settings, Path(folder))
-        self.history_ = result.history
+        self.classes_, self.history_ = classes, result.history
         self.classifier_ = Classifier(tuning.scorer, tuning.base.identity)
         self._fitted = _Fitted(tuning, result, settings, _row_hashes(train, validation))
         return self
 
     def predict(self, X: Sequence[str]) -> NDArray[Any]:
         """[N] the likeliest label of each text, of the type that `y` had."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        likeliest = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[likeliest]
 
     def predict_proba(self, X: Sequence[str]) -> NDArray[np.float32]:
         """[N, K] each label's probability, given that it is one of the labels."""
         check_is_fitted(self)
-        texts = list(X)
-        _check_texts(texts)
-        return self.classifier_.predict_proba(texts)
+        return self.classifier_.predict_proba(X)
 
     def save(self, path: str | Path) -> None:
-        """Write the adapter folder, which `sentilora.load` and the command line read."""
+        """Write the adapter folder, which `sentilora.load` and the command line read.
+
+        Raises `UserError` where the folder holds anything but an adapter, which is replaced.
+        """
         check_is_fitted(self)
-        fitted = self._fitted
-        save(fitted.tuning, fitted.result, fitted.settings, fitted.rows, Path(path), "own texts")
+        fitted, folder = self._fitted, Path(path)
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / DESCRIPTION).exists():
+            raise UserError(f"{folder} already holds other files. Choose a new folder.")
+        save(fitted.tuning, fitted.result, fitted.settings, fitted.rows, folder, "own texts")
+
+    def _settings(self) -> tuple[AdapterSettings, TrainSettings]:
+        """The parameters, checked; a search over `np.arange` gives numpy's numbers for Python's."""
+        given = {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in self.get_params(deep=False).items()
+        }
+        adapter = AdapterSettings(
+            rank=given["rank"],
+            alpha=given["alpha"],
+            dropout=given["dropout"],
+            targets=parse_roles(given["targets"]),
+        )
+        training = TrainSettings(
+            epochs=given["epochs"],
+            learning_rate=given["learning_rate"],
+            batch_size=given["batch_size"],
+            patience=given["patience"],
+            seed=given["random_state"],
+        )
+        return adapter, training
 
     def _load_base(self) -> LoadedBase:
         return load_base(resolve(self.model), device=resolve_device(self.device), dtype=self.dtype)
 
-    def _task(self) -> Task:
-        labels = tuple(str(label) for label in self.classes_)
+    def _task(self, classes: NDArray[Any]) -> Task:
+        labels = tuple(str(label) for label in classes)
         if self.template is None:
-            return Task.default(labels, self.subject, self.max_length)
-        return Task(self.template, labels, self.max_length)
+            return Task.default(labels, self.subject, int(self.max_length))
+        return Task(self.template, labels, int(self.max_length))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         return tags
-
-
-def _check_texts(texts: Sequence[object]) -> None:
-    for row, text in enumerate(texts):
-        if not isinstance(text, str) or not text.strip():
-            raise UserError(
-                f"The text at position {row} is {'empty' if isinstance(text, str) else 'no string'}"
-                f" ({text!r}). Leave such rows out, or fill them."
-            )
 
 
 def _hold_out(texts: Sequence[str], gold: Sequence[int], seed: int) -> tuple[Labelled, Labelled]:

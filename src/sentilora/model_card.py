@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,11 +42,11 @@ def model_card(
         f"{len(task.labels)} labels for a text: {_list(task.labels)}. "
         f"It trains {parameters.trained:,} parameters ({parameters.share:.2%} of the base).\n",
         "## The prompt\n",
-        f"```\n{task.template}\n```\n",
+        f"{_fenced(task.template)}\n",
         f"The answer is `{task.spoken(task.labels[0])}` and the like, {_space(task)}; "
         f"texts are cut to fit {task.max_length} tokens.\n",
         "## Use\n",
-        _usage(name, task),
+        _USAGE,
         "## Results\n",
         _results(evaluation),
         "## Training\n",
@@ -73,11 +74,12 @@ def _metadata(
                 dataset_name=data_name,
                 dataset_split=evaluation.split,
                 metric_type=metric,
+                metric_name=called,
                 metric_value=round(value, 4),
             )
-            for metric, value in (
-                ("accuracy", evaluation.tuned.accuracy),
-                ("f1", evaluation.tuned.macro_f1),
+            for metric, called, value in (
+                ("accuracy", "Accuracy", evaluation.tuned.accuracy),
+                ("f1", "Macro-F1", evaluation.tuned.macro_f1),
             )
         ]
     return ModelCardData(
@@ -92,17 +94,16 @@ def _metadata(
     )
 
 
-def _usage(name: str, task: Task) -> str:
-    return (
-        "```python\n"
-        "from sentilora import load\n\n"
-        f'clf = load("{name}")\n'
-        'clf.predict(["..."])            # labels\n'
-        'clf.predict_proba(["..."])      # a probability for each label\n'
-        "```\n\n"
-        "It is a plain PEFT adapter, too: `peft.PeftModel.from_pretrained(base, folder)` loads it, "
-        "and greedy generation after the prompt above gives the label.\n"
-    )
+_USAGE = (
+    "```python\n"
+    "from sentilora import load\n\n"
+    'clf = load("path/to/this/folder")\n'
+    'clf.predict(["..."])            # labels\n'
+    'clf.predict_proba(["..."])      # a probability for each label\n'
+    "```\n\n"
+    "It is a plain PEFT adapter, too: `peft.PeftModel.from_pretrained(base, folder)` loads it, "
+    "and the label is what is likeliest to follow the prompt above.\n"
+)
 
 
 def _results(evaluation: Evaluation | None) -> str:
@@ -151,8 +152,19 @@ def _training(
         f"- Base: {base.name}, {base.dtype}, weights {base.fingerprint[:16]}",
     ]
     if base.quantization:
-        lines.append(f"- The base came from a quantised file: {base.quantization}")
+        kinds = ", ".join(f"{n} {kind}" for kind, n in base.quantization["tensors"].items())
+        lines.append(
+            f"- The base's weights were read from the GGUF file {base.quantization['file']} "
+            f"(tensors: {kinds}; SHA-256 {base.quantization['file_sha256']})"
+        )
     return "\n".join(lines) + "\n"
+
+
+def _fenced(text: str) -> str:
+    """`text` in a Markdown fence that nothing in it can close."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
 
 
 def _list(words: Sequence[str]) -> str:

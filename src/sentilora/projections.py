@@ -64,9 +64,11 @@ class Targets:
 def parse_roles(given: str | Sequence[str]) -> tuple[str, ...]:
     """Roles from `query,value`, `all`, or the literal names `q_proj,v_proj`.
 
-    Raises `UserError` for a name that is no role.
+    Raises `UserError` for a name that is no role, and where there is none.
     """
     names = given.split(",") if isinstance(given, str) else list(given)
+    if not names:
+        raise UserError(f"No projection is named; choose from {', '.join(ROLES)} or all.")
     wanted = [_LITERAL.get(name.strip().lower(), name.strip().lower()) for name in names]
     if "all" in wanted:
         return ROLES
@@ -152,9 +154,9 @@ def _grouped_blocks(out: int, config: Any) -> Rows:
 
 
 def _multi_query(out: int, config: Any) -> Rows:
-    """All queries, then one key and one value for all heads, or thirds (GPT-BigCode)."""
+    """GPT-BigCode: all queries, then one key and one value for all heads; or three a head."""
     if not config.multi_query:
-        return _blocks(out, config)
+        return _per_head(out, config)
     size = config.hidden_size // config.num_attention_heads
     return _consecutive(out - 2 * size, size, size)
 

@@ -8,6 +8,9 @@ from huggingface_hub.errors import HfHubHTTPError
 from sentilora.artifact import CARD, DESCRIPTION, PEFT_CONFIG, ROWS, WEIGHTS, Artifact
 from sentilora.errors import UserError
 
+# What the hub's HTTP client raises where there is no connection: httpx's, or its successor's.
+_NETWORK_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
+
 
 def push_to_hub(
     artifact: Artifact, repo_id: str, *, private: bool = False, token: str | None = None
@@ -31,7 +34,7 @@ def push_to_hub(
             allow_patterns=[WEIGHTS, PEFT_CONFIG, DESCRIPTION, ROWS, CARD],
             commit_message="Add a sentilora adapter",
         )
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except (HfHubHTTPError, _NETWORK_ERROR, OSError, ValueError) as error:
         raise UserError(
             f"{artifact.path} could not be published as {repo_id}: {error}. Log in with "
             "`hf auth login`, and check the name and your connection."

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +16,12 @@ from sentilora.data import DataOptions
 from sentilora.errors import UserError
 from sentilora.files import read_json, write_json
 from sentilora.task import Task
+from sentilora.training import FOLDER as CHECKPOINTS
 from sentilora.training.settings import TrainSettings
 
 CONFIG = "run.json"
 ROOT = Path("runs")
+UNTRAINED = "step-000000"  # how the checkpoint before the first step is named
 
 
 @dataclass(frozen=True)
@@ -24,11 +30,15 @@ class RunConfig:
 
     model, revision
         The base as the user named it.
+    model_path
+        Where a base from this disk is, for a run that is resumed from another folder.
     data, data_options
-        The data as the user named it (None: the bundled reviews), and how it is understood.
+        The data (an absolute path, a Hub name, or None for the bundled reviews), and how it is
+        understood.
     """
 
     model: str
+    model_path: str | None
     revision: str | None
     data: str | None
     data_options: DataOptions
@@ -60,12 +70,14 @@ class RunConfig:
             training=TrainSettings.from_dict(values["training"]),
         )
 
-    def save(self, run_dir: Path) -> None:
-        write_json(run_dir / CONFIG, self.to_dict())
-
     @classmethod
     def read(cls, run_dir: Path) -> RunConfig:
         """The configuration of the run in `run_dir`; `UserError` where there is none."""
+        if not run_dir.is_dir():
+            raise UserError(
+                f"There is no folder {run_dir}. Give the folder of a run that `sentilora train` "
+                "started."
+            )
         if not (run_dir / CONFIG).exists():
             raise UserError(
                 f"{run_dir} holds no run ({CONFIG} is missing). Give a folder that "
@@ -75,41 +87,81 @@ class RunConfig:
             return cls.from_dict(read_json(run_dir / CONFIG, "The run's configuration"))
         except (KeyError, TypeError) as error:
             raise UserError(
-                f"{run_dir / CONFIG} is damaged or from another version of sentilora ({error})."
+                f"{run_dir / CONFIG} is damaged or from another version of sentilora ({error}). "
+                "Start a new run."
             ) from error
 
 
-_PLAIN = ("model", "revision", "data", "device", "dtype", "trust_remote_code")
+_PLAIN = ("model", "model_path", "revision", "data", "device", "dtype", "trust_remote_code")
 
 
-def new_run_folder(output: Path | None, model: str, data_name: str) -> Path:
+def check_output(output: Path | None) -> None:
+    """Raise `UserError` where a run's folder, `output` or one in `ROOT`, could not be made."""
+    folder = output or ROOT
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file, so no run can go there. Choose a folder with -o.")
+    if output is not None and output.is_dir() and any(output.iterdir()):
+        if (output / CONFIG).exists():
+            raise UserError(
+                f"{output} already holds another run. Choose another folder with -o, or continue "
+                f"an unfinished run with `sentilora train --resume {output}`."
+            )
+        raise UserError(f"{output} already holds files. Choose an empty or a new folder with -o.")
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        problem = "can't be written to" if there.is_dir() else "is a file"
+        raise UserError(
+            f"The folder {folder} can't be used: {there} {problem}. Choose another with -o."
+        )
+
+
+@contextmanager
+def new_run(config: RunConfig, output: Path | None, data_name: str) -> Iterator[Path]:
     """Make the folder for a new run: `output`, or else runs/BASE-DATA, then -2, -3 and so on.
 
-    Raises `UserError` where `output` already holds something, or can't be made.
+    Where the block raises a `UserError` before any step of training was saved, nothing is left of
+    the run: it could only fail again.
+
+    Raises
+    ------
+    UserError
+        Where `output` already holds something, or the folder can't be made.
     """
-    if output is not None:
-        return _claim(output)
-    base = Path(model).name.removesuffix(".gguf") or model
-    name = f"{base}-{data_name}".replace("/", "-").lower()
-    number = 1
-    while True:
-        folder = ROOT / (name if number == 1 else f"{name}-{number}")
-        if not folder.exists():
-            return _claim(folder)
-        number += 1
-
-
-def _claim(folder: Path) -> Path:
-    if folder.is_dir() and any(folder.iterdir()):
-        holds = "another run" if (folder / CONFIG).exists() else "files"
-        raise UserError(
-            f"{folder} already holds {holds}. Choose another folder with -o, or continue an "
-            f"unfinished run with `sentilora train --resume {folder}`."
-        )
+    check_output(output)
+    folder = output or _free_folder(config.model_path or config.model, data_name)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"The folder {folder} can't be made: {error.strerror}. Choose another with -o."
-        ) from error
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / CONFIG, config.to_dict())
+        except OSError as error:
+            raise UserError(
+                f"The run's folder {folder} can't be written ({error.strerror or error}). Choose "
+                "another one with -o."
+            ) from error
+        yield folder
+    except UserError:
+        saved = (folder / CHECKPOINTS).glob("step-*")
+        if all(path.name.startswith(UNTRAINED) for path in saved):
+            _remove(folder, made)
+        raise
+
+
+def _free_folder(model: str, data_name: str) -> Path:
+    base = Path(model).name
+    base = base[: -len(".gguf")] if base.lower().endswith(".gguf") else base
+    # Hub names' slashes, and blanks, after which the commands that are printed couldn't be pasted
+    name = re.sub(r"[^\w.+-]+", "-", f"{base}-{data_name}".lower()).strip("-")
+    number = 1
+    while (folder := ROOT / (name if number == 1 else f"{name}-{number}")).exists():
+        number += 1
     return folder
+
+
+def _remove(folder: Path, made: list[Path]) -> None:
+    """Remove what a run put into its folder, and the folders that were made for it."""
+    (folder / CONFIG).unlink(missing_ok=True)
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    for path in made:
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()

@@ -21,8 +21,9 @@ from sentilora.adapters import (
     attach,
     count_parameters,
 )
-from sentilora.artifact import Artifact, Canary, RowHashes, save_artifact
+from sentilora.artifact import Artifact, RowHashes, save_artifact
 from sentilora.bases import LoadedBase
+from sentilora.canary import Canary
 from sentilora.classifier import Classifier
 from sentilora.data import DataSet, row_hash
 from sentilora.encoding import PromptEncoder, tokenizer_fingerprint
@@ -149,7 +150,7 @@ def save(
         },
         rows=rows,
         card=model_card(
-            name=folder.name,
+            name=folder.absolute().name,
             task=encoder.task,
             base=tuning.base.identity,
             adapter=tuning.adapter,

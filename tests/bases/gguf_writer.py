@@ -1,7 +1,7 @@
 """Write small models as GGUF files, the way llama.cpp's converter lays them out.
 
-What it does to the weights is written out here a second time, from the converter's side: Llama's query
-and key rows interleaved, GPT-2's matrices transposed, Gemma's norms stored with one added.
+What it does to the weights is written out here a second time, from the converter's side: Llama's
+query and key rows interleaved, GPT-2's matrices transposed, Gemma's norms stored with one added.
 """
 
 from __future__ import annotations
@@ -47,7 +47,12 @@ def byte_level_vocabulary(tokenizer: PreTrainedTokenizerFast, pre: str = "gpt-2"
     for added in state["added_tokens"]:
         types[added["id"]] = CONTROL if added["special"] else USER_DEFINED
     merges = [" ".join(pair) for pair in state["model"]["merges"]]
-    names = {"bos": "bos_token_id", "eos": "eos_token_id", "unk": "unk_token_id", "pad": "pad_token_id"}
+    names = {
+        "bos": "bos_token_id",
+        "eos": "eos_token_id",
+        "unk": "unk_token_id",
+        "pad": "pad_token_id",
+    }
     ids = {name: getattr(tokenizer, attribute) for name, attribute in names.items()}
     return Vocabulary(
         model="gpt2",

@@ -23,7 +23,8 @@ HOSTILE = [
     "हिन्दी में पाठ, ภาษาไทย, 한국어 텍스트, 日本語のテキスト。中文文本！",
     "שלום עולם مرحبا بالعالم \u200fRTL\u200e",
     "👍🏽 👩‍👩‍👧‍👦 🇩🇪 ☃️ 𝔘𝔫𝔦𝔠𝔬𝔡𝔢 𐍈",
-    "nbsp\u00a0here ideographic\u3000space thin\u2009space zero\u200bwidth line\u2028sep next\u0085line",
+    "nbsp\u00a0here ideographic\u3000space thin\u2009space",
+    "zero\u200bwidth line\u2028sep next\u0085line",
     "Mixed CamelCaseWORDs fooBARbaz HTTPServer ÀÉÎ àéî ŠŽ ǅ ªº",
     "ends with space \n and  two   three    four",
     "<|endoftext|> inside <|im_start|> and <s> </s> <unk> <0x0A> [INST]",
@@ -38,7 +39,9 @@ HOSTILE = [
 def random_texts(count: int, seed: int = 0) -> list[str]:
     """Random mixtures of letters, digits, spaces and marks of many scripts."""
     draw = random.Random(seed)
-    pool = "abcXYZ'’.,!?-_/()  \t\n\r0189½²éÉßǅאمहि中語한é\u0301👍\u200d\u00a0\u3000'sltmredv<>|=+$^~`"
+    pool = (
+        "abcXYZ'’.,!?-_/()  \t\n\r0189½²éÉßǅאمहि中語한é\u0301👍\u200d\u00a0\u3000'sltmredv<>|=+$^~`"
+    )
     return ["".join(draw.choices(pool, k=draw.randint(1, 60))) for _ in range(count)]
 
 

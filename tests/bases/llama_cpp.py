@@ -69,7 +69,9 @@ def _serve(path: str, question: dict[str, Any]) -> dict[str, Any]:
         body = {"content": text, "add_special": True, "parse_special": True}
         ids.append(post("/tokenize", body)["tokens"])
     for prompt in question.get("prompts", ()):
-        body = {"prompt": prompt, "n_predict": 1, "n_probs": 100_000, "ignore_eos": True}
+        # a token that ends the text or half a character would be answered without probabilities;
+        # those asked for are the model's, before the bias
+        body = {"prompt": prompt, "n_predict": 1, "n_probs": 100_000, "logit_bias": [["a", 1000]]}
         (answer,) = post("/completion", body)["completion_probabilities"]
         log_probs.append([(token["id"], token["logprob"]) for token in answer["top_logprobs"]])
     return {"ids": ids, "log_probs": log_probs}

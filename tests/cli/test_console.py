@@ -166,3 +166,17 @@ def test_the_consoles_cost_no_import_of_rich() -> None:
     module = SOURCES / "sentilora" / "cli" / "console.py"
     code = f"import runpy, sys; runpy.run_path({str(module)!r}); sys.exit('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_on_a_terminal_log_is_wrapped_between_words_alone() -> None:
+    code = """
+from sentilora.cli.console import say
+say("  in " + "/long" * 30 + " and then [bold]" + " word" * 20)
+"""
+    _, sent = run_on_a_terminal(code)
+    lines = sent.replace("\r", "").splitlines()
+    assert "/long" * 30 in lines[1]
+    assert all(len(line) <= 80 for line in lines if "/long" not in line)
+    assert " ".join(" ".join(lines).split()) == "in " + "/long" * 30 + " and then [bold]" + (
+        " word" * 20
+    )

@@ -29,7 +29,7 @@ from sentilora.training import FitResult, Reporter, Rows, StepReport, TrainSetti
 from sentilora.training.checkpoint import Checkpoint, newest_valid
 
 TASK = Task("Say what this is: {text}\nIt is", ("negative", "positive"), max_length=48)
-WORDS = "the film plot cast scene was is a very rather so quite with and of ending music".split()
+WORDS = ("the", "film", "plot", "cast", "was", "is", "a", "very", "quite", "with", "and", "music")
 GOOD, BAD = ("fine", "lovely", "superb"), ("dull", "awful", "clumsy")
 
 # 22 rows in batches of 8 and micro-batches of 3: both leave a rest. 9 steps in 3 epochs.
@@ -87,9 +87,10 @@ def scorer(
     dropout: float = 0.1,
     dora: bool = False,
     dtype: torch.dtype = torch.float32,
+    targets: tuple[str, ...] = ("query", "value"),
 ) -> LabelScorer:
     """A scorer of a fresh model with a fresh adapter; the same each time."""
-    settings = AdapterSettings(rank=4, dropout=dropout, dora=dora)
+    settings = AdapterSettings(rank=4, dropout=dropout, dora=dora, targets=targets)
     model = attach(base(architecture), settings, seed=1).to(dtype)
     return LabelScorer(model, PromptEncoder(TASK, tokenizer()))
 

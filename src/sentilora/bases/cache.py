@@ -1,7 +1,7 @@
 """Where fetched and converted bases are kept, and how a folder gets there whole or not at all.
 
-`SENTILORA_CACHE` moves the cache; otherwise it is the user's cache folder of the platform. A base is
-built in a staging folder beside its final place and renamed at the end, under a lock held by one
+`SENTILORA_CACHE` moves the cache; otherwise it is the user's cache folder of the platform. A base
+is built in a staging folder beside its final place and renamed at the end, under a lock held by one
 process at a time. What an interrupted process leaves is a staging folder, which the next holder of
 the same lock removes.
 """
@@ -70,8 +70,8 @@ def build_once(key: str, build: Callable[[Path], None], say: Callable[[str], Non
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT):
             raise
         raise UserError(
-            f"The cache folder {cache_dir()} cannot be written ({error.strerror}). Make room or make "
-            f"it writable, or set {CACHE_VARIABLE} to another folder."
+            f"The cache folder {cache_dir()} cannot be written ({error.strerror}). Make room, "
+            f"make it writable, or set {CACHE_VARIABLE} to another folder."
         ) from error
     return folder
 

@@ -1,9 +1,9 @@
 """One SHA-256 for a model's stored weights, whichever files they are spread over.
 
-It is taken over every tensor's name, dtype, shape and bytes, in the order of the names, read straight
-from the safetensors files. Resharding or reordering a checkpoint keeps it, any changed weight
-changes it. Computing it reads every byte, so it is remembered in the cache for the path, size and
-modification time of the files; nothing is written beside the weights themselves.
+It is taken over every tensor's name, dtype, shape and bytes, in the order of the names, read
+straight from the safetensors files. Resharding or reordering a checkpoint keeps it, any changed
+weight changes it. Computing it reads every byte, so it is remembered in the cache for the path,
+size and modification time of the files; nothing is written beside the weights themselves.
 """
 
 from __future__ import annotations

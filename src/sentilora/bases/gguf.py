@@ -1,8 +1,8 @@
 """A GGUF file as a base: dequantised once into a folder in the Hub's layout, kept in the cache.
 
-transformers reads the tensors; the holes it leaves are closed here and in the two modules beside this
-one: configuration (`gguf_config.py`), tokenizer (`gguf_tokenizer.py`), and tensors that are missing or
-left over, which are errors.
+transformers reads the tensors; the holes it leaves are closed here and in the modules beside this
+one: configuration (`gguf_config.py`), tokenizer (`gguf_tokenizer.py`), and tensors that are missing
+or left over, which are errors.
 """
 
 from __future__ import annotations
@@ -95,26 +95,31 @@ def _write_record(file: GgufFile, folder: Path, dtype: torch.dtype, source: dict
 def _parsed_once(file: GgufFile) -> Iterator[None]:
     """Hand transformers the header that was read already, and one name table an architecture.
 
-    Left alone it parses the file anew for the configuration and for the weights, and builds the table
-    for every module of the model: most of the time that a conversion takes.
+    Left alone it parses the file anew for the configuration and for the weights, and builds the
+    table for every module of the model: most of the time that a conversion takes.
     """
     import gguf
 
-    reader, name_map = gguf.GGUFReader, gguf.get_tensor_name_map
-    gguf.GGUFReader = lambda path: file.reader
-    gguf.get_tensor_name_map = functools.cache(name_map)
+    originals = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
+    remembered: dict[str, Any] = {
+        "GGUFReader": lambda path: file.reader,
+        "get_tensor_name_map": functools.cache(gguf.get_tensor_name_map),
+    }
     try:
+        for name, value in remembered.items():
+            setattr(gguf, name, value)
         yield
     finally:
-        gguf.GGUFReader, gguf.get_tensor_name_map = reader, name_map
+        for name, value in originals.items():
+            setattr(gguf, name, value)
 
 
-def _read_model(file: GgufFile, config: PreTrainedConfig) -> PreTrainedModel:
+def _read_model(file: GgufFile, config: PreTrainedConfig) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             str(file.path.parent),
             gguf_file=file.path.name,
             config=config,
@@ -126,6 +131,7 @@ def _read_model(file: GgufFile, config: PreTrainedConfig) -> PreTrainedModel:
             f"{file.path.name} cannot be read as a {file.architecture!r} model: {error}. "
             "Use the model's Hub version instead."
         ) from error
+    model, report = loaded
     _check_tensors(file, model, report)
     return model
 
@@ -137,8 +143,8 @@ def _check_tensors(file: GgufFile, model: PreTrainedModel, report: dict[str, Any
         if names:
             shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
             raise UserError(
-                f"{file.path.name} {problem} a {file.architecture!r} model: {shown}. Reading it would "
-                "give another model than the one in the file. Use the model's Hub version instead."
+                f"{file.path.name} {problem} a {file.architecture!r} model: {shown}. Reading it "
+                "would give another model than the one in the file. Use its Hub version instead."
             )
 
 

@@ -81,7 +81,8 @@ def _account_for_keys(file: GgufFile, config: PreTrainedConfig) -> None:
     """Apply what transformers drops; raise for what nobody knows."""
     from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
 
-    mapped = GGUF_CONFIG_MAPPING.get(config.model_type.removesuffix("_text"), {})
+    mappings: dict[str, Any] = dict(GGUF_CONFIG_MAPPING)
+    mapped = mappings.get(config.model_type.removesuffix("_text"), {})
     handlers = _HANDLERS | _HANDLERS_BY_MODEL.get(config.model_type, {})
     present = set(file.architecture_keys)
     # in the order of the table, since the rotary part is a share of a head size set before
@@ -102,8 +103,8 @@ def _account_for_keys(file: GgufFile, config: PreTrainedConfig) -> None:
             f"{file.architecture}.{key} = {file.architecture_value(key)}" for key in unknown
         )
         raise UserError(
-            f"{file.path.name} states settings that may change what the model computes and that are "
-            f"not understood here: {stated}. Use the model's Hub version instead."
+            f"{file.path.name} states settings that may change what the model computes and that "
+            f"are not understood here: {stated}. Use the model's Hub version instead."
         )
 
 
@@ -184,7 +185,7 @@ _HANDLERS_BY_MODEL: dict[str, dict[str, Callable[[PreTrainedConfig, Any], None]]
 
 
 def _full_attention_rope(config: PreTrainedConfig) -> dict[str, Any]:
-    """The RoPE parameters that scaling applies to: Gemma 3 scales its full-attention layers only."""
+    """What scaling applies to: Gemma 3 scales the RoPE of its full-attention layers only."""
     return config.rope_parameters.get("full_attention", config.rope_parameters)
 
 

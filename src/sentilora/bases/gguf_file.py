@@ -84,7 +84,7 @@ def open_gguf(path: Path) -> GgufFile:
         IndexError,
         KeyError,
         struct.error,
-    ) as error:  # numpy's, at a file's early end
+    ) as error:  # at a file's early end
         raise _truncated(path, size) from error
     if not complete:
         raise _truncated(path, size)

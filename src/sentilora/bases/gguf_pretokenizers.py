@@ -1,8 +1,8 @@
 """How each pre-tokenizer that a GGUF file can name cuts a text before byte-level merging.
 
-A table of data: `tokenizer.ggml.pre` to the regular expressions that llama.cpp applies one after the
-other (llama-vocab.cpp), each cutting what the one before left, in the syntax of `tokenizers`. An
-entry is here only if its token ids were found equal to llama.cpp's (tests/bases).
+A table of data: `tokenizer.ggml.pre` to the regular expressions that llama.cpp applies one after
+the other (llama-vocab.cpp), each cutting what the one before left, in the syntax of `tokenizers`.
+An entry is here only if its token ids were found equal to llama.cpp's (tests/bases).
 """
 
 from __future__ import annotations

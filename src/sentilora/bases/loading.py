@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentilora.bases.cache import RECORD_FILE, read_record
-from sentilora.bases.catalog import INDEX_BASES
+from sentilora.bases.catalog import HUB_BASES, INDEX_BASES
 from sentilora.bases.fingerprint import weights_fingerprint
 from sentilora.bases.hub import (
     hub_folder,
@@ -22,7 +22,8 @@ from sentilora.errors import UserError
 from sentilora.files import read_json
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    import torch
+    from transformers import PreTrainedTokenizerFast
 
 
 def resolve(name: str, revision: str | None = None) -> Base:
@@ -49,13 +50,18 @@ def _resolve(name: str, revision: str | None) -> Base:
     path = Path(name).expanduser()
     if path.is_file() and path.suffix.lower() == ".gguf":
         return Base(name, "gguf", path=path.absolute())
-    if name and path.is_dir():
+    if name and path.is_dir() and not _hides_hub_base(name, path):
         return Base(name, "folder", path=path.absolute())
     if path.is_file():
         raise UserError(f"{name} is a file, but no GGUF file. Give a model folder or a .gguf file.")
     if _looks_like_path(name):
         raise UserError(f"There is no model at {name}: no such file or folder.")
     return Base(name, "hub", revision=revision)
+
+
+def _hides_hub_base(name: str, folder: Path) -> bool:
+    """A folder of runs that happens to be called `distilgpt2` does not stand for the model."""
+    return name in {base.hub_name for base in HUB_BASES} and not (folder / "config.json").exists()
 
 
 def _looks_like_path(name: str) -> bool:
@@ -152,7 +158,7 @@ def load_tokenizer(
     kind = PreTrainedTokenizerFast if converted else AutoTokenizer
     try:
         with quiet_transformers():
-            tokenizer = kind.from_pretrained(
+            tokenizer: Any = kind.from_pretrained(
                 prepared.folder, local_files_only=True, trust_remote_code=trust_remote_code
             )
     except (OSError, ValueError, KeyError, ImportError) as error:
@@ -200,14 +206,14 @@ def load_base(
     return LoadedBase(model, tokenizer, identity, reason)
 
 
-def _load_model(folder: Path, dtype: Any, trust_remote_code: bool) -> PreTrainedModel:
+def _load_model(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> Any:
     from transformers import AutoModelForCausalLM
 
     from sentilora.bases.quiet import quiet_transformers
 
     try:
         with quiet_transformers():
-            model, report = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 dtype=dtype,
                 use_safetensors=True,
@@ -219,11 +225,12 @@ def _load_model(folder: Path, dtype: Any, trust_remote_code: bool) -> PreTrained
         raise UserError(
             f"The model in {folder} cannot be loaded as a causal language model: {error}"
         ) from error
+    model, report = loaded
     missing = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
     if missing:
         raise UserError(
-            f"The model in {folder} lacks weights that its config.json asks for, or has them in other "
-            f"shapes: {', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}. With random values "
-            "in their place it would be useless. Fetch or copy the model again."
+            f"The model in {folder} lacks weights that its config.json asks for, or has them in "
+            f"other shapes: {', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}. With "
+            "random values in their place it would be useless. Fetch or copy the model again."
         )
     return model

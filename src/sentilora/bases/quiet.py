@@ -1,4 +1,4 @@
-"""Keep transformers' progress bars and notices off the user's terminal; errors still come through."""
+"""Keep transformers' progress bars and notices off the user's terminal, but no error."""
 
 from __future__ import annotations
 

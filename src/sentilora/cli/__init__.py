@@ -6,18 +6,41 @@ once.
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from sentilora.cli import bases, evaluate, predict, train
 from sentilora.cli.console import fail, say
 from sentilora.errors import UserError
 
 INTERRUPTED = 130  # the shell's code for a process ended by Ctrl-C
+NO_READER = 141  # and by SIGPIPE
+
+
+class _Command(TyperGroup):
+    """Ends every subcommand as a user can use it, before typer's own handling, which says less."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            fail(error)
+        except KeyboardInterrupt as interrupt:
+            say(str(interrupt) or "Interrupted.")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:  # the reader of our output (head, less) has gone: nothing to report
+            # What is still buffered would raise again when the interpreter flushes it at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(NO_READER) from None
+
 
 app = typer.Typer(
     name="sentilora",
+    cls=_Command,
     help="Tune small causal language models into text classifiers that generate the label.",
     no_args_is_help=True,
     add_completion=False,
@@ -43,13 +66,4 @@ def _root(
 
 def main() -> None:
     """The console script. Exit code 2 for what the user can put right."""
-    try:
-        app()
-    except UserError as error:
-        fail(error)
-    except KeyboardInterrupt as interrupt:
-        say(str(interrupt) or "Interrupted.")
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output (head, less) has gone: nothing to report
-        sys.stderr.close()
-        sys.exit(0)
+    app(prog_name="sentilora")

@@ -9,6 +9,8 @@ import typer
 
 from sentilora.cli.console import out, say
 
+_ORIGINS = {"index": "package index", "gguf": "GGUF file", "hub": "Hugging Face Hub"}
+
 app = typer.Typer(
     help="Show the base models that are here and that can be had, with their sizes.",
     invoke_without_command=True,
@@ -21,26 +23,26 @@ def show(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     from rich.table import Table
+    from rich.text import Text
 
     from sentilora.bases import available_bases
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("base", no_wrap=True)
-    table.add_column("here")
-    table.add_column("parameters", justify="right")
-    table.add_column("download", justify="right")
-    table.add_column("on disk", justify="right")
-    table.add_column("licence")
-    table.add_column("from", overflow="fold")
+    table.add_column("base", overflow="fold")
+    table.add_column("here", no_wrap=True)
+    for heading in ("params", "download", "on disk"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("licence", overflow="fold")
+    table.add_column("from", no_wrap=True)
     for base in available_bases():
         table.add_row(
-            base.name,
+            Text(base.name),
             "yes" if base.cached else "no",
             _millions(base.parameters),
             _megabytes(base.download_bytes),
             _megabytes(base.disk_bytes),
-            base.licence or "",
-            base.source,
+            Text(base.licence or ""),
+            _ORIGINS[base.origin],
         )
     out().print(table)
     say("Any other Hub name, model folder or .gguf file can be given to --model, too.")

@@ -6,6 +6,7 @@ inside the functions, for `sentilora --help` draws nothing.
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable
 from functools import cache
@@ -40,9 +41,17 @@ def err() -> Console:
 def say(message: str, *, style: str | None = None) -> None:
     """Prints a line of log, above a running progress bar if there is one.
 
-    Neither markup nor wrapping: a message holds users' texts, and paths to be copied.
+    No markup, for a message holds users' texts. It is wrapped on a terminal alone, between words
+    alone: it also holds paths to be copied.
     """
+    if _on_terminal():
+        message = "\n".join(_wrapped(line, err().width) for line in message.split("\n"))
     err().print(message, style=style, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def _wrapped(line: str, width: int) -> str:
+    # rich breaks long words, too, or else leaves the whole line as it is
+    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
 
 
 def fail(error: BaseException) -> NoReturn:
@@ -66,7 +75,7 @@ class Progress:
     done
         Units done before this process, by a run that is resumed; they don't count for the rate.
     terminal_only
-        Say nothing where there is no terminal.
+        Say nothing where there is no terminal, and leave nothing on it at the end.
     clock
         Seconds, monotonic.
     """
@@ -95,7 +104,7 @@ class Progress:
     def __enter__(self) -> Self:
         self._started = self._last_line = self._clock()
         if _on_terminal():
-            self._bar = _bar()
+            self._bar = _bar(transient=self._terminal_only)
             self._task = self._bar.add_task(
                 self.description, total=self.total, completed=self.done, extra=""
             )
@@ -155,7 +164,7 @@ def _on_terminal() -> bool:
     return err().file.isatty() and not err().is_dumb_terminal
 
 
-def _bar() -> RichProgress:
+def _bar(transient: bool) -> RichProgress:
     from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
     from rich.progress import Progress as RichProgress
     from rich.table import Column
@@ -186,6 +195,7 @@ def _bar() -> RichProgress:
         console=err(),
         # Standard output is for results; rich would move them to this console's standard error.
         redirect_stdout=False,
+        transient=transient,
         refresh_per_second=4,  # redrawing costs time that the job needs
     )
 

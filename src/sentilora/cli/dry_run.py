@@ -55,8 +55,9 @@ def show_dry_run(tuning: Tuning, dataset: DataSet) -> None:
     console.rule("[bold]What would be trained[/bold]")
     parameters = tuning.parameters
     console.print(
-        f"{parameters.trained:,} of {parameters.total:,} parameters ({parameters.share:.2%}): "
-        f"rank {tuning.adapter.rank} on {', '.join(tuning.adapter.targets)}",
+        f"{parameters.trained:,} of {parameters.total:,} parameters "
+        f"({100 * parameters.share:.2f} %): rank {tuning.adapter.rank} on "
+        f"{', '.join(tuning.adapter.targets)}",
         highlight=False,
     )
     modules = resolve(tuning.model.get_base_model(), tuning.adapter.targets).modules

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sentilora.cli.console import Progress, say
+from sentilora.cli.console import Progress, out, say
 from sentilora.cli.options import Device, DType, MovedBase, Run, TextColumn, TrustRemoteCode
 from sentilora.errors import UserError
 
 if TYPE_CHECKING:
-    from sentilora.batch import JobSummary
+    from sentilora.batch import AddedColumns, JobSummary
     from sentilora.classifier import Classifier
+    from sentilora.data.writing import Writer
 
 FAILED_ROWS = 1  # the exit code when some rows have an error
 
@@ -35,7 +38,7 @@ def predict(
             "-o",
             "--output",
             help="Where to write, by its suffix as CSV, TSV, JSON Lines or Parquet; by default "
-            "JSON Lines on standard output.",
+            "JSON Lines on standard output, or a table for texts on a terminal.",
         ),
     ] = None,
     text_column: TextColumn = None,
@@ -60,7 +63,7 @@ def predict(
     be labelled has its reason in error; the exit code is then 1.
     """
     from sentilora.artifact import Artifact
-    from sentilora.batch import added_columns
+    from sentilora.batch import TextSource, added_columns
     from sentilora.data.files import find_text_column
     from sentilora.data.writing import open_writer
 
@@ -68,14 +71,19 @@ def predict(
     source = _source(inputs)
     column = find_text_column(source.columns, text_column)
     added = added_columns(labels, source.columns, prefix)
-    file = getattr(source, "path", None)
-    with open_writer(
-        output,
-        (*source.columns, *added.names),
-        schema=lambda: added.extend(source.arrow_schema()),
-        source=file,
-        formulas=not spreadsheet_safe,
-    ) as sink:
+    on_screen = output is None and isinstance(source, TextSource) and sys.stdout.isatty()
+    opened = (
+        _table(added, labels)
+        if on_screen
+        else open_writer(
+            output,
+            (*source.columns, *added.names),
+            schema=lambda: added.extend(source.arrow_schema()),
+            source=getattr(source, "path", None),
+            formulas=not spreadsheet_safe,
+        )
+    )
+    with opened as sink:
         from sentilora.classifier import load
 
         classifier = load(
@@ -83,19 +91,33 @@ def predict(
         )
         summary = _run(source, sink, classifier, column, added)
     if output is not None:
-        say(f"{summary.rows:,} rows written to {output}.")
+        say(f"{summary.rows:,} row{'s' * (summary.rows != 1)} written to {output}.")
     if summary.failed:
         _tell_failures(summary)
         raise typer.Exit(FAILED_ROWS)
 
 
-def _run(source: Any, sink: Any, classifier: Classifier, column: str, added: Any) -> JobSummary:
+def _run(
+    source: Any, sink: Writer, classifier: Classifier, column: str, added: AddedColumns
+) -> JobSummary:
     from sentilora.batch import run_job
 
     def score(texts: list[str]) -> tuple[list[str], Any]:
         scores = classifier.score(texts)
         return classifier.classes_[scores.predicted].tolist(), scores.probabilities
 
+    with _progress(source) as progress:
+        return run_job(source, sink, score, text_column=column, added=added, progress=progress)
+
+
+@contextmanager
+def _progress(source: Any) -> Iterator[Callable[[int], None]]:
+    """A function to be told of the rows done; a bar shows them, but for a few arguments."""
+    from sentilora.batch import TextSource
+
+    if isinstance(source, TextSource):
+        yield lambda rows: None
+        return
     size = getattr(source, "size", None)
     unit = "rows" if size is None or source.format == "parquet" else "bytes"  # what `size` counts
     with Progress("predicting", unit=unit, total=size, terminal_only=True) as bar:
@@ -104,7 +126,7 @@ def _run(source: Any, sink: Any, classifier: Classifier, column: str, added: Any
             bar.note(f"{rows:,} rows")
             bar.advance((rows if size is None else source.position()) - bar.done)
 
-        return run_job(source, sink, score, text_column=column, added=added, progress=progress)
+        yield progress
 
 
 def _source(inputs: list[str]) -> Any:
@@ -120,14 +142,47 @@ def _source(inputs: list[str]) -> Any:
         for note in table.notes:
             say(note)
         return table
-    if files := [text for text in inputs if Path(text).is_file()]:
+    if files := [text for text in inputs if text == "-" or looks_like_file(text)]:
         raise UserError(
-            f"Give one file at a time; {files[0]} stands among {len(inputs)} arguments."
+            f"Give either texts, or one file, or -; {files[0]!r} stands among {len(inputs)} "
+            "arguments. Texts that look like a file's name can come from standard input."
         )
     return TextSource(inputs)
 
 
+@contextmanager
+def _table(added: AddedColumns, labels: tuple[str, ...]) -> Iterator[Writer]:
+    """Takes a few rows and shows them as a table at the end, for a reader at a terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from sentilora.data.writing import Row, Writer
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("text", ratio=1)
+    table.add_column("label", style="bold green", no_wrap=True)
+    for label in labels:
+        table.add_column(Text(label), justify="right", no_wrap=True)
+
+    class Rows(Writer):
+        def write(self, row: Row) -> None:
+            shares = [row[name] for name in added.probabilities]
+            table.add_row(
+                Text(str(row["text"])),
+                Text(str(row[added.predicted_label] or "")),
+                *(f"{100 * share:.1f} %" if isinstance(share, float) else "" for share in shares),
+            )
+
+        def finish(self) -> None:
+            out().print(table)
+
+    sink = Rows()
+    yield sink
+    sink.finish()
+
+
 def _tell_failures(summary: JobSummary) -> None:
-    say(f"{summary.failed:,} of {summary.rows:,} rows could not be labelled:", style="bold red")
+    rows = f"{summary.rows:,} row{'s' * (summary.rows != 1)}"
+    say(f"{summary.failed:,} of {rows} could not be labelled:", style="bold red")
     for number, error in summary.first_failed_rows:
         say(f"  row {number:,}: {error}")

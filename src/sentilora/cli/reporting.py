@@ -15,6 +15,7 @@ class TrainingReporter(Reporter):
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
+        self._validated: list[str] = []  # the last result, in words
 
     def __enter__(self) -> Self:
         return self
@@ -41,19 +42,29 @@ class TrainingReporter(Reporter):
     def on_step(self, report: StepReport) -> None:
         assert self._bar is not None
         self._bar.advance()
-        self._bar.note(f"loss {report.loss:.3f}, {report.rows_per_second:.1f} rows/s")
+        # The validation result first: where a terminal is narrow, the end is cut off.
+        self._bar.note(", ".join([*self._validated, f"loss {report.loss:.3f}"]))
 
     def on_evaluating(self, step: int, rows: int) -> None:
         assert self._bar is not None
         self._bar.note(f"validating {rows:,} rows")
 
     def on_evaluation(self, record: Mapping[str, Any]) -> None:
+        assert self._bar is not None
+        if not self._validated:
+            say("   validation    loss  accuracy  macro-F1  label mass")
+        self._validated = [f"val {_percent(record['accuracy'])}"]
+        self._bar.note(self._validated[0])
         when = f"step {record['step']:,}" if record["step"] else "untuned"
         say(
-            f"  {when:>10}  validation loss {record['loss']:.3f}  "
-            f"accuracy {record['accuracy']:.1%}  macro-F1 {record['macro_f1']:.3f}  "
-            f"label mass {record['label_mass']:.1%}" + ("  best" if record["best"] else "")
+            f"{when:>13}  {record['loss']:6.3f}  {_percent(record['accuracy']):>8}  "
+            f"{record['macro_f1']:8.3f}  {_percent(record['label_mass']):>10}"
+            + ("  best" if record["best"] else "")
         )
 
     def on_warning(self, message: str) -> None:
         say(message, style="yellow")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

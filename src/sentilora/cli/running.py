@@ -3,8 +3,9 @@ to go on."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import torch
 from sentilora.adapters import AdapterSettings
 from sentilora.artifact import DESCRIPTION
 from sentilora.bases import load_base, load_tokenizer, prepare_base, resolve
+from sentilora.bases.dtype import choose_dtype
 from sentilora.cli.console import say
 from sentilora.cli.dry_run import show_dry_run
 from sentilora.cli.evaluate import show, with_progress
@@ -21,7 +23,7 @@ from sentilora.data import DataOptions, DataSet, load_data, parse_labels_option
 from sentilora.devices import resolve_device
 from sentilora.errors import UserError
 from sentilora.projections import parse_roles
-from sentilora.runs import RunConfig, new_run_folder
+from sentilora.runs import RunConfig, check_output, new_run
 from sentilora.task import Task
 from sentilora.training import Checkpoint, Interrupted, TrainSettings, newest_valid
 from sentilora.tuning import Tuning, finish, labelled, prepare, tune
@@ -34,31 +36,38 @@ _TRAINING = tuple(TrainSettings.__dataclass_fields__.keys() - {"betas"})
 
 
 def start(params: Mapping[str, Any]) -> None:
-    """A new run from the command's parameters, or its dry run."""
+    """A new run from the command's parameters, or its dry run.
+
+    What needs neither rows nor weights to be seen to be wrong is checked first, then the rows, and
+    only then is the base fetched.
+    """
     adapter = AdapterSettings(
         **{name: params[name] for name in _ADAPTER}, targets=parse_roles(params["targets"])
     )
     training = TrainSettings(**{name: params[name] for name in _TRAINING})
     options = _data_options(params)
-    data = _absolute(params["data"])
-    dataset = _load_data(data, options)
     base = resolve(params["model"], params["revision"])
     device = resolve_device(params["device"])
+    choose_dtype(device, params["dtype"])  # to refuse an unknown one
+    if not params["dry_run"]:
+        check_output(params["output"])
+    dataset = _load_data(params["data"], options)
     trust = params["trust_remote_code"]
     prepared = prepare_base(base, trust_remote_code=trust, say=say)
     tokenizer = load_tokenizer(prepared, trust_remote_code=trust)
     task = _task(params, dataset, tokenizer)
-    run_dir = None
-    if not params["dry_run"]:
-        run_dir = new_run_folder(params["output"], params["model"], dataset.name)
     loaded = load_base(
         prepared, device=device, dtype=params["dtype"], trust_remote_code=trust, say=say
     )
     tuning = prepare(loaded, task, adapter, training.seed)
+    if params["dry_run"]:
+        show_dry_run(tuning, dataset)
+        return
     config = RunConfig(
-        model=_absolute(params["model"]) or params["model"],
+        model=base.name,
+        model_path=str(base.path) if base.path else None,
         revision=params["revision"],
-        data=data,
+        data=_absolute(params["data"]),
         data_options=options,
         task=task,
         adapter=adapter,
@@ -67,11 +76,8 @@ def start(params: Mapping[str, Any]) -> None:
         dtype=loaded.identity.dtype,
         trust_remote_code=trust,
     )
-    if run_dir is None:
-        show_dry_run(tuning, dataset)
-        return
-    config.save(run_dir)
-    _go(config, dataset, tuning, run_dir, None)
+    with new_run(config, params["output"], dataset.name) as run_dir:
+        _go(config, dataset, tuning, run_dir, None)
 
 
 def resume(run_dir: Path, given: Mapping[str, Any]) -> None:
@@ -88,7 +94,8 @@ def resume(run_dir: Path, given: Mapping[str, Any]) -> None:
     elif threads := checkpoint.environment.get("threads"):
         torch.set_num_threads(threads)  # the last bits of a sum depend on how it was divided
     dataset = _load_data(config.data, config.data_options)
-    base = resolve(config.model, config.revision)
+    # By the path it had, under the name that it was given: the artefact keeps the name.
+    base = replace(resolve(config.model_path or config.model, config.revision), name=config.model)
     loaded = load_base(
         base,
         device=config.device,
@@ -108,8 +115,8 @@ def _go(
     checkpoint: Checkpoint | None,
 ) -> None:
     _say_plan(config, dataset, tuning, run_dir)
-    with TrainingReporter() as reporter:
-        try:
+    try:
+        with TrainingReporter() as reporter:
             result = tune(
                 tuning,
                 labelled(dataset, "train"),
@@ -119,12 +126,12 @@ def _go(
                 reporter=reporter,
                 resume_from=checkpoint,
             )
-        except Interrupted as interrupt:
-            raise KeyboardInterrupt(
-                f"Stopped after step {interrupt.step} of {interrupt.steps}. "
-                f"Go on with: sentilora train --resume {run_dir}"
-            ) from None
-    evaluation = finish(tuning, result, config.training, dataset, run_dir, with_progress)
+        evaluation = finish(tuning, result, config.training, dataset, run_dir, with_progress)
+    except Interrupted as interrupt:
+        stopped = f"Stopped after step {interrupt.step:,} of {interrupt.steps:,}."
+        raise KeyboardInterrupt(f"{stopped} Go on with:\n  {_resume_command(run_dir)}") from None
+    except KeyboardInterrupt:  # measured or saved half: all of the training is in a checkpoint
+        raise KeyboardInterrupt(f"Stopped. Go on with:\n  {_resume_command(run_dir)}") from None
     show(evaluation)
     _say_next(run_dir)
 
@@ -172,7 +179,7 @@ def _check_agrees(config: RunConfig, given: Mapping[str, Any]) -> None:
         **asdict(config.adapter),
         **asdict(config.training),
         "targets": config.adapter.targets,
-        "model": config.model,
+        "model": config.model_path or config.model,
         "data": config.data,
         "revision": config.revision,
         "device": config.device,
@@ -202,23 +209,29 @@ def _check_agrees(config: RunConfig, given: Mapping[str, Any]) -> None:
 
 def _say_plan(config: RunConfig, dataset: DataSet, tuning: Tuning, run_dir: Path) -> None:
     base, parameters = tuning.base, tuning.parameters
-    say(
-        f"Base     {base.identity.name}, {base.identity.dtype} on {config.device} "
-        f"({base.dtype_reason})"
-    )
+    say(f"Base     {base.identity.name} on {config.device}, {base.dtype_reason}")
+    if base.identity.quantization:
+        kinds = base.identity.quantization["tensors"].items()
+        stored = ", ".join(f"{count:,} {kind}" for kind, count in kinds)
+        say(f"         tensors as stored: {stored}; dequantised")
     counts = ", ".join(f"{len(dataset.split(split)):,} {split}" for split in dataset.splits)
     say(f"Data     {dataset.name}: {counts} rows; labels {', '.join(dataset.labels)}")
     say(
         f"Adapter  rank {config.adapter.rank} on {', '.join(config.adapter.targets)}: "
-        f"{parameters.trained:,} of {parameters.total:,} parameters ({parameters.share:.2%})"
+        f"{parameters.trained:,} of {parameters.total:,} parameters ({100 * parameters.share:.2f} %)"
     )
     if parameters.share > 0.01:
-        say("         That is more than 1 %: a lower --rank or fewer --targets may do as well.")
-    say(f"Run      {run_dir}")
+        say("         That is more than 1 %: a lower --rank or fewer --targets may do.")
+    say(f"Run      {run_dir}; after an interruption, go on with:")
+    say(f"         {_resume_command(run_dir)}")
 
 
 def _say_next(run_dir: Path) -> None:
+    folder = shlex.quote(str(run_dir))
     say(f"\nThe adapter is in {run_dir}. Next:")
-    say(f'  sentilora predict {run_dir} "a moving, beautifully shot film"')
-    say(f"  sentilora evaluate {run_dir}")
-    say(f"  sentilora train --resume {run_dir}    (after an interruption)")
+    say(f'  sentilora predict {folder} "a moving, beautifully shot film"')
+    say(f"  sentilora evaluate {folder}")
+
+
+def _resume_command(run_dir: Path) -> str:
+    return f"sentilora train --resume {shlex.quote(str(run_dir))}"

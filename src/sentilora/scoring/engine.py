@@ -39,8 +39,8 @@ class FastEngine:
         """The instruction's keys and values, one row, with gradients where they are on.
 
         None under gradient checkpointing, which drops a cache; rows are then run whole. The cache
-        is made without the model's configuration: layers with a sliding window must keep every
-        key too, for rows of different lengths look back to different places.
+        is made without the model's configuration, so layers with a sliding window keep every key
+        too, and their mask alone decides what a position sees.
         """
         if self._checkpoints_gradients():
             return None
@@ -58,8 +58,12 @@ class FastEngine:
         return self.head.logits(self._run(ids, None)[batch.position_rows, columns])
 
     def _checkpoints_gradients(self) -> bool:
-        active = self.model.training and torch.is_grad_enabled()
-        return active and self.model.is_gradient_checkpointing
+        # The flags themselves: transformers has renamed the property that gathers them.
+        return (
+            self.model.training
+            and torch.is_grad_enabled()
+            and any(getattr(part, "gradient_checkpointing", False) for part in self.model.modules())
+        )
 
     def _run(self, input_ids: Tensor, cache: DynamicCache | None) -> Tensor:
         given = {} if cache is None else {self._cache_name: cache}

@@ -131,7 +131,7 @@ class LabelScorer:
             yield batch.to(self.device)
 
     def _check_window(self, causal_lm: Any) -> None:
-        window = getattr(causal_lm.config.get_text_config(), "max_position_embeddings", None)
+        window = _window(causal_lm.config.get_text_config())
         longest = self.encoder.task.max_length
         if window is not None and longest > window:
             raise UserError(
@@ -170,6 +170,18 @@ class LabelScorer:
     ) -> NDArray[np.float32]:
         self._engine = engine
         return self.score_prompts(prompts).log_probs
+
+
+def _window(config: Any) -> int | None:
+    """How many tokens a model reads, all rows of a batch alike.
+
+    LongRoPE (Phi-3's 128k models) turns every row by other factors once the longest row of a batch
+    passes the original window, so that a row's scores would depend on its company.
+    """
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") == "longrope" and "original_max_position_embeddings" in rope:
+        return int(rope["original_max_position_embeddings"])
+    return getattr(config, "max_position_embeddings", None)
 
 
 @contextmanager

@@ -117,8 +117,8 @@ class CheckpointStore:
             probe.unlink()
         except OSError as error:
             raise UserError(
-                f"The run's folder {run_dir} can't be written ({error.strerror or error}). Choose another "
-                "one with -o."
+                f"The run's folder {run_dir} can't be written ({error.strerror or error}). "
+                "Choose another one with -o."
             ) from error
 
     @property

@@ -230,7 +230,6 @@ class _Run:
     def evaluate(self) -> None:
         step = self.state.step
         self.reporter.on_evaluating(step, len(self.validation))
-        self.scorer.model.eval()
         entry = {
             "step": step,
             "epoch": step / self.schedule.steps_per_epoch,
@@ -253,8 +252,8 @@ class _Run:
             path = self.store.write(*which, content, self.state.tensors())
         except OSError as error:
             self.reporter.on_warning(
-                f"The checkpoint after step {self.state.step} couldn't be written "
-                f"({error.strerror or error}); training goes on, and the checkpoint before it stays."
+                f"The checkpoint after step {which[0]} couldn't be written "
+                f"({error.strerror or error}); training goes on, and the one before it stays."
             )
             return
         self._saved = which

@@ -35,13 +35,16 @@ class TrainingState:
     def __init__(
         self, parameters: Mapping[str, torch.nn.Parameter], settings: TrainSettings
     ) -> None:
-        self.parameters = dict(sorted(parameters.items()))
+        matrices, vectors = _by_shape(parameters)
+        self.parameters = {**matrices, **vectors}
         self.settings = settings
+        # DoRA's magnitudes aren't decayed: that would pull the base's own weights towards zero,
+        # the key's rows of a fused projection too, which must stay as they are.
+        decays = ((matrices, settings.weight_decay), (vectors, 0.0))
         self.optimizer = torch.optim.AdamW(
-            list(self.parameters.values()),
+            [{"params": list(of.values()), "weight_decay": decay} for of, decay in decays if of],
             lr=settings.learning_rate,
             betas=settings.betas,
-            weight_decay=settings.weight_decay,
             fused=True,
         )
         self.step = 0
@@ -73,7 +76,8 @@ class TrainingState:
 
     def advance(self, learning_rate: float, loss: float, rows: int) -> None:
         """Completes a step with the gradients that are there; `loss` is the mean of its rows."""
-        self.optimizer.param_groups[0]["lr"] = learning_rate
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
         with without_interrupts():
             self.optimizer.step()
             self.step += 1
@@ -134,6 +138,14 @@ class TrainingState:
                 "state": {i: held for i, held in enumerate(moments.values()) if held},
             }
         )
+
+
+def _by_shape(
+    parameters: Mapping[str, torch.nn.Parameter],
+) -> tuple[dict[str, torch.nn.Parameter], dict[str, torch.nn.Parameter]]:
+    """Matrices, and vectors, each in the order of their names."""
+    ordered = sorted(parameters.items())
+    return {n: p for n, p in ordered if p.dim() > 1}, {n: p for n, p in ordered if p.dim() <= 1}
 
 
 def _copies(parameters: Mapping[str, torch.nn.Parameter]) -> dict[str, Tensor]:

@@ -1,0 +1,109 @@
+"""The canary: fixed texts with their label log-probabilities at save time, tuned and untuned.
+
+An adapter is scored on them again when it is loaded. That finds what no hash can: a library that
+runs the base otherwise than it did, and an adapter that has silently no effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentilora.errors import UserError
+from sentilora.scoring import LabelScorer
+
+# The texts are ours: no user's text leaves the data it came from.
+CANARY_TEXTS = (
+    "A warm, funny and beautifully acted story that I would gladly see again.",
+    "Two hours of my life that nobody is going to give back.",
+    "not bad",
+    "The order arrived on Tuesday; the invoice was in the box.",
+    "It promises a lot, looks splendid, and has nothing whatsoever to say.",
+    "Profits doubled, and the shares fell all the same.",
+)
+
+# How far log-probabilities may be from those at save time, by the coarser of the two dtypes.
+TOLERANCE = {"float32": 1e-3, "float16": 0.1, "bfloat16": 0.1}
+
+Rows = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Canary:
+    """Label log-probabilities of N texts for K labels, and the dtype that the base had.
+
+    Raises ValueError where there are no figures, or they aren't [N, K] on both sides.
+    """
+
+    texts: tuple[str, ...]
+    tuned: Rows
+    untuned: Rows
+    dtype: str
+
+    def __post_init__(self) -> None:
+        tuned, untuned = np.array(self.tuned), np.array(self.untuned)
+        if tuned.ndim != 2 or not tuned.size or tuned.shape != untuned.shape:
+            raise ValueError("the canary has no figures, or not as many tuned as untuned ones")
+        if len(tuned) != len(self.texts):
+            raise ValueError("the canary has not one row of figures for each text")
+
+    @classmethod
+    def sing(cls, scorer: LabelScorer, dtype: str, texts: Sequence[str] = CANARY_TEXTS) -> Canary:
+        """Score `texts` with and without the adapter of the scorer's model."""
+        prompts = scorer.encoder.encode(texts)
+        tuned = scorer.score_prompts(prompts).log_probs
+        with scorer.model.disable_adapter():
+            untuned = scorer.score_prompts(prompts).log_probs
+        return cls(tuple(texts), _rows(tuned.tolist()), _rows(untuned.tolist()), dtype)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Canary:
+        return cls(
+            tuple(values["texts"]),
+            _rows(values["tuned"]),
+            _rows(values["untuned"]),
+            str(values["dtype"]),
+        )
+
+    def check_changes_something(self) -> None:
+        """Raise `UserError` where the adapter's effect is too small to be seen in any figure."""
+        if self.tuned == self.untuned:
+            raise UserError(
+                f"The adapter changes nothing that {self.dtype} can show: with and without it the "
+                "label log-probabilities are the same. Train it longer, or with a higher "
+                "--learning-rate."
+            )
+
+
+def check_canary(then: Canary, now: Canary, name: str) -> None:
+    """Raise `UserError` unless `now` is what was scored `then`, and not what the base scored.
+
+    `name` is what the adapter is called in the message.
+    """
+    tolerance = max(TOLERANCE.get(dtype, 0.1) for dtype in (then.dtype, now.dtype))
+    from_tuned, from_untuned = _gap(now.tuned, then.tuned), _gap(now.tuned, then.untuned)
+    if from_tuned <= tolerance and from_tuned < from_untuned:
+        return
+    raise UserError(
+        f"{name} doesn't do what it did when it was saved: its label log-probabilities are off by "
+        f"{from_tuned:.2g} (up to {tolerance:g} is rounding), and {from_untuned:.2g} from those of "
+        "the base without it. The base, the adapter or a library has changed; try --dtype "
+        f"{then.dtype}, the versions it was trained with, or train again."
+    )
+
+
+def _gap(first: Rows, second: Rows) -> float:
+    """The largest difference; infinite where there is nothing to compare."""
+    one, other = np.array(first), np.array(second)
+    if one.shape != other.shape:
+        return float("inf")
+    difference: NDArray[np.float64] = np.abs(one - other)
+    return float(difference.max())
+
+
+def _rows(values: Sequence[Sequence[float]]) -> Rows:
+    return tuple(tuple(float(value) for value in row) for row in values)

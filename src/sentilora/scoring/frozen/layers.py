@@ -1,0 +1,171 @@
+"""The pieces of a frozen block, each with its forward and the gradient of its input.
+
+Weights need no gradients, so each backward is a few operations on what the forward kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+aten = torch.ops.aten
+
+
+class Norm(Protocol):
+    """A normalisation of each row of [N, D]."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The normalised rows, and what the backward needs besides `x`."""
+
+    def backward(self, grad: Tensor, x: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
+        """The gradient of `x`."""
+
+
+@dataclass(frozen=True)
+class RMSNorm:
+    """`x / rms(x) * weight`, statistics in fp32 (Zhang and Sennrich 2019)."""
+
+    weight: Tensor
+    eps: float
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        wide = torch.promote_types(x.dtype, torch.float32)
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
+        scale = torch.rsqrt(norm.square_().div_(x.shape[-1]).add_(self.eps))  # [N, 1]
+        return self.apply(x, (scale,)), (scale,)
+
+    def apply(self, x: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
+        """The normalised rows again, from what the forward kept."""
+        return (x * kept[0]).to(x.dtype).mul_(self.weight)
+
+    def backward(self, grad: Tensor, x: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
+        scale = kept[0]
+        grad = grad * self.weight
+        dot = (grad * x).sum(dim=-1, keepdim=True, dtype=scale.dtype)  # [N, 1]
+        # d/dx of x * scale(x): the part along x is taken out
+        along = dot * scale.pow(3) / -x.shape[-1]
+        return torch.addcmul(x * along, grad, scale).to(x.dtype)
+
+
+@dataclass(frozen=True)
+class LayerNorm:
+    """Mean and variance normalisation with weight and bias."""
+
+    weight: Tensor
+    bias: Tensor
+    eps: float
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        y, mean, scale = aten.native_layer_norm(x, [x.shape[-1]], self.weight, self.bias, self.eps)
+        return y, (mean, scale)
+
+    def apply(self, x: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
+        """The normalised rows again."""
+        return F.layer_norm(x, [x.shape[-1]], self.weight, self.bias, self.eps)
+
+    def backward(self, grad: Tensor, x: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
+        mean, scale = kept
+        return aten.native_layer_norm_backward(
+            grad, x, [x.shape[-1]], mean, scale, self.weight, self.bias, [True, False, False]
+        )[0]
+
+
+class Activation(Protocol):
+    """From the MLP's first projection to the input of its second, row by row."""
+
+    def forward(self, up: Tensor) -> Tensor: ...
+
+    def backward(self, grad: Tensor, up: Tensor) -> Tensor:
+        """The gradient of `up`."""
+
+
+class SwiGLU:
+    """`silu(gate) * value` of the two halves (Shazeer 2020)."""
+
+    def forward(self, up: Tensor) -> Tensor:
+        gate, value = up.chunk(2, dim=-1)
+        return F.silu(gate).mul_(value)
+
+    def backward(self, grad: Tensor, up: Tensor) -> Tensor:
+        gate, value = up.chunk(2, dim=-1)
+        result = torch.empty_like(up)
+        grad_gate, grad_value = result.chunk(2, dim=-1)
+        torch.mul(grad, F.silu(gate), out=grad_value)
+        grad_gate.copy_(aten.silu_backward(grad * value, gate))
+        return result
+
+
+class TanhGELU:
+    """GPT-2's GELU, by its tanh approximation (Hendrycks and Gimpel 2016)."""
+
+    def forward(self, up: Tensor) -> Tensor:
+        return F.gelu(up, approximate="tanh")
+
+    def backward(self, grad: Tensor, up: Tensor) -> Tensor:
+        return aten.gelu_backward(grad, up, approximate="tanh")
+
+
+@dataclass(frozen=True)
+class Linear:
+    """`x @ weight.T + bias`; the weight is [out, in], in whichever memory order."""
+
+    weight: Tensor
+    bias: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+    def backward(self, grad: Tensor) -> Tensor:
+        """The gradient of `x`."""
+        return grad @ self.weight
+
+
+@dataclass(frozen=True)
+class Rotary:
+    """Rotary position embedding (Su et al. 2021), as tables for the N tokens of a batch.
+
+    cos, sin
+        [N, 1, d]; the first half of `sin` negated, so that rotating is `x cos + roll(x) sin`.
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, heads, d] rotated."""
+        return torch.addcmul(x * self.cos, x.roll(x.shape[-1] // 2, dims=-1), self.sin)
+
+    def backward(self, grad: Tensor) -> Tensor:
+        return (grad * self.cos).add_((grad * self.sin).roll(grad.shape[-1] // 2, dims=-1))
+
+
+@dataclass(frozen=True)
+class Block:
+    """One frozen transformer block: attention, then MLP, each normalised before."""
+
+    norm_attention: Norm
+    qkv: Linear  # queries, then keys, then values
+    out: Linear
+    norm_mlp: Norm
+    up: Linear  # gate and value, where the activation is gated
+    activation: Activation
+    down: Linear
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Heads of a model: `heads` queries on `groups` keys and values of `size` each."""
+
+    heads: int
+    groups: int
+    size: int
+    scale: float  # of the attention logits
+
+    @property
+    def widths(self) -> tuple[int, int, int]:
+        """Columns of queries, keys and values."""
+        return self.heads * self.size, self.groups * self.size, self.groups * self.size

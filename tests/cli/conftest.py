@@ -1,0 +1,148 @@
+"""The command as its users run it, on data files and a small base of the tests' own."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command import Outcome, run, start
+
+_GOOD = ("good", "fine", "lovely", "warm", "witty", "great", "moving", "bright")
+_BAD = ("bad", "dull", "empty", "silly", "tedious", "cold", "awful", "weak")
+_THINGS = ("film", "book", "phone", "hotel", "meal", "game")
+
+
+def review(number: int, words: tuple[str, ...], seed: int = 0) -> str:
+    """A text of its own for each number."""
+    choice = random.Random(f"{seed} {number}")
+    first, second = choice.sample(words, 2)
+    return f"the {choice.choice(_THINGS)} {number} was {first} and {second}"
+
+
+def reviews(count: int, seed: int = 0) -> list[tuple[str, str]]:
+    """Texts with their labels, negative and positive by turns."""
+    return [
+        (review(n, _BAD, seed), "negative") if n % 2 else (review(n, _GOOD, seed), "positive")
+        for n in range(count)
+    ]
+
+
+def write_csv(path: Path, rows: list[tuple[str, str]], header: str = "text,label") -> Path:
+    """Rows without commas or quotes as CSV."""
+    path.write_text("\n".join([header, *(",".join(row) for row in rows)]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test sees or changes the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SENTILORA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, in which the command runs."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def data(here: Path) -> Path:
+    """reviews.csv: 60 rows, with no splits."""
+    return write_csv(here / "reviews.csv", reviews(60))
+
+
+class Work:
+    """A folder with data, in which runs were made; `outcomes` tells how, by their folders."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.outcomes: dict[Path, Outcome] = {}
+
+
+# The base has no more than 256 positions; an option given twice has the value given last.
+TRAINING = (
+    *("--device", "cpu", "--dtype", "float32"),
+    *("--batch-size", "12", "--max-length", "128"),
+)
+
+
+@pytest.fixture(scope="session")
+def finished(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Work:
+    """A folder in which `sentilora train` was run to its end; never to be changed."""
+    work = Work(tmp_path_factory.mktemp("finished"))
+    write_csv(work.folder / "reviews.csv", reviews(60))
+    arguments = ("train", "--model", tiny_base, "--data", "reviews.csv", *TRAINING)
+    outcome = run(*arguments, cwd=work.folder)
+    assert outcome.code == 0, outcome.err
+    work.outcomes[Path("runs/base-reviews")] = outcome
+    return work
+
+
+@pytest.fixture(scope="session")
+def adapter(finished: Work) -> Path:
+    """The adapter in it; never to be changed."""
+    return finished.folder / "runs/base-reviews"
+
+
+@pytest.fixture
+def broken(adapter: Path, here: Path) -> Path:
+    """A copy of the adapter, to be damaged."""
+    shutil.copytree(adapter, here / "broken")
+    return Path("broken")
+
+
+# Long enough that a signal finds it at work.
+LONG = ("--epochs", "15", "--eval-every", "2", "-o", "run")
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 60 steps to its end."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    write_csv(folder / "reviews.csv", reviews(60))
+    outcome = run(
+        "train", "--model", tiny_base, "--data", "reviews.csv", *TRAINING, *LONG, cwd=folder
+    )
+    assert outcome.code == 0, outcome.err
+    return folder / "run"
+
+
+def _stopped(tiny_base: Path, folder: Path, number: signal.Signals) -> Outcome:
+    """A process of the same run that got a signal after its sixth step."""
+    write_csv(folder / "reviews.csv", reviews(60))
+    process = start(
+        "train", "--model", tiny_base, "--data", "reviews.csv", *TRAINING, *LONG, cwd=folder
+    )
+    return process.signal_after("step 6", number)
+
+
+@pytest.fixture(scope="session")
+def interrupted(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Work:
+    """The same run stopped by Ctrl-C; never to be changed."""
+    work = Work(tmp_path_factory.mktemp("interrupted"))
+    work.outcomes[Path("run")] = _stopped(tiny_base, work.folder, signal.SIGINT)
+    return work
+
+
+@pytest.fixture(scope="session")
+def killed(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Work:
+    """The same run killed without a warning; never to be changed."""
+    work = Work(tmp_path_factory.mktemp("killed"))
+    work.outcomes[Path("run")] = _stopped(tiny_base, work.folder, signal.SIGKILL)
+    return work
+
+
+@pytest.fixture
+def unfinished(interrupted: Work, here: Path) -> Path:
+    """A copy of the interrupted run, to be resumed or damaged."""
+    shutil.copytree(interrupted.folder / "run", here / "run")
+    return Path("run")
