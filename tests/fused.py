@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import transformers
+
 from models import POSITIONS, VOCABULARY, tiny_model
 
 _MORE = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from types import MethodType
 from typing import Any
 
 import torch
@@ -58,8 +59,19 @@ def plain_log_probs(
 
 
 def in_float64(model: Any) -> Any:
-    """A copy of a model in double precision."""
-    return copy.deepcopy(model).double()
+    """A copy of a model in double precision, its RMS norms included: the library takes the root
+    mean square in fp32 whatever the model's precision, which is too coarse to compare against.
+    """
+    model = copy.deepcopy(model).double()
+    for module in model.modules():
+        if type(module).__name__ in ("LlamaRMSNorm", "Qwen2RMSNorm", "MistralRMSNorm"):
+            module.forward = MethodType(_rms_norm, module)
+    return model
+
+
+def _rms_norm(module: Any, x: Tensor) -> Tensor:
+    scale = torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + module.variance_epsilon)
+    return module.weight * (x * scale)
 
 
 def greedy_tokens(model: Any, prompt: Sequence[int], count: int) -> list[int]:

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
+
 from fused import FUSED, RESOLVED, model_of
 from models import tiny_model
-from peft import PeftModel
 from sentilora.adapters import (
     AdapterSettings,
     attach,
@@ -20,8 +23,6 @@ from sentilora.adapters import (
 from sentilora.errors import UserError
 from sentilora.projections import ROLES, resolve
 from test_projections import IDS, first_block
-from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
 from tuned import base_in_memory, save_tuned, train
 
 KINDS: dict[str, dict[str, Any]] = {

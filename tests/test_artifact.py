@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -12,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from models import tiny_model
 from peft import PeftConfig
 from safetensors.torch import load_file, save_file
+
+from models import tiny_model
 from sentilora import load
 from sentilora.adapters import AdapterSettings
 from sentilora.artifact import (
@@ -313,9 +315,7 @@ def test_a_canary_that_is_off(adapter: Path) -> None:
 
 def test_a_canary_that_is_the_untuned_models(adapter: Path) -> None:
     """Scores that are reproduced, but are no nearer to the tuned than to the untuned ones."""
-    describe(
-        adapter, lambda values: values["canary"].update(untuned=values["canary"]["tuned"])
-    )
+    describe(adapter, lambda values: values["canary"].update(untuned=values["canary"]["tuned"]))
     with pytest.raises(UserError, match="doesn't do what it did"):
         load(adapter, dtype="float32")
 
@@ -333,36 +333,55 @@ def test_the_canary_that_was_saved_is_the_one_that_is_sung(adapter: Path) -> Non
     assert len(load(adapter, dtype="float32").classes_) == 2
 
 
-def canary(tuned: float, untuned: float, dtype: str = "float32") -> Canary:
-    return Canary(("a",), ((tuned, -1.0),), ((untuned, -1.0),), dtype)
+def canary(tuned: float, untuned: float, dtype: str = "float32", device: str = "cpu") -> Canary:
+    return Canary(("a",), ((tuned, -1.0),), ((untuned, -1.0),), dtype, device)
 
 
 @pytest.mark.parametrize(
-    ("now", "dtype", "holds"),
+    ("dtype", "off", "holds"),
     [
-        (-2.0005, "float32", True),
-        (-2.002, "float32", False),
-        (-2.09, "bfloat16", True),
-        (-2.11, "bfloat16", False),
-        (-2.09, "float16", True),
-        (float("nan"), "float32", False),
+        ("float32", 0.0005, True),
+        ("float32", 0.002, False),
+        ("bfloat16", 0.09, True),
+        ("bfloat16", 0.11, False),
+        ("float16", 0.09, True),
+        ("float16", 0.11, False),
+        ("float32", float("nan"), False),
     ],
 )
-def test_the_canarys_tolerance_is_that_of_the_coarser_dtype(
-    now: float, dtype: str, holds: bool
+def test_the_canarys_tolerance_is_its_dtypes(dtype: str, off: float, holds: bool) -> None:
+    then, now = canary(-2.0, -12.0, dtype), canary(-2.0 - off, -12.0, dtype)
+    _check(then, now, holds)
+
+
+@pytest.mark.parametrize(
+    ("off", "effect", "holds"),
+    [(0.09, 1.0, True), (0.11, 1.0, False), (0.4, 10.0, True), (0.6, 10.0, False)],
+)
+def test_between_dtypes_and_devices_a_share_of_the_effect_is_rounding(
+    off: float, effect: float, holds: bool
 ) -> None:
-    for first, second in ((dtype, "float32"), ("float32", dtype)):
-        then, again = canary(-2.0, -9.0, first), canary(now, -9.0, second)
-        if holds:
-            check_canary(then, again, "It")
-        else:
-            with pytest.raises(UserError, match="doesn't do what it did"):
-                check_canary(then, again, "It")
+    sides = [("bfloat16", "cpu"), ("float32", "cpu"), ("bfloat16", "cuda"), ("float16", "mps")]
+    for first, second in itertools.permutations(sides, 2):
+        then = canary(-2.0, -2.0 - effect, *first)
+        _check(then, canary(-2.0 - off, -2.0 - effect, *second), holds)
+
+
+def test_in_fp32_another_device_is_no_excuse() -> None:
+    _check(canary(-2.0, -12.0), canary(-2.002, -12.0, device="cuda"), holds=False)
 
 
 def test_scores_within_rounding_but_nearer_to_the_untuned_are_refused() -> None:
     with pytest.raises(UserError, match=r"off by 0.07 .*and 0.01 from those of the base"):
         check_canary(canary(-2.0, -2.08, "bfloat16"), canary(-2.07, -2.08, "bfloat16"), "It")
+
+
+def _check(then: Canary, now: Canary, holds: bool) -> None:
+    if holds:
+        check_canary(then, now, "It")
+    else:
+        with pytest.raises(UserError, match="doesn't do what it did"):
+            check_canary(then, now, "It")
 
 
 # Descriptions that can't be used ----------------------------------------------------------------
@@ -381,6 +400,9 @@ def test_a_description_of_another_format(adapter: Path) -> None:
         load(adapter)
 
 
+_MADE_IN = {"dtype": "float32", "device": "cpu"}
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -390,9 +412,10 @@ def test_a_description_of_another_format(adapter: Path) -> None:
         ("base", 5),
         ("adapter", {"rank": "x", "targets": ["query"]}),
         ("canary", "text"),
-        ("canary", {"texts": [], "tuned": [], "untuned": [], "dtype": "float32"}),
-        ("canary", {"texts": ["a"], "tuned": [[0], [1]], "untuned": [[0]], "dtype": "float32"}),
-        ("canary", {"texts": ["a"], "tuned": [["x"]], "untuned": [[0]], "dtype": "float32"}),
+        ("canary", {"texts": [], "tuned": [], "untuned": [], **_MADE_IN}),
+        ("canary", {"texts": ["a"], "tuned": [[0], [1]], "untuned": [[0]], **_MADE_IN}),
+        ("canary", {"texts": ["a"], "tuned": [["x"]], "untuned": [[0]], **_MADE_IN}),
+        ("canary", {"texts": ["a"], "tuned": [[1]], "untuned": [[0]], "dtype": 5, "device": ""}),
         ("files", None),
         ("files", {}),
         ("metrics", KeyError),
@@ -517,5 +540,3 @@ def test_peft_config_is_not_what_decides_but_is_held_to_its_hash(adapter: Path) 
     (adapter / PEFT_CONFIG).write_text(json.dumps({**values, "lora_alpha": 999}))
     with pytest.raises(UserError, match=PEFT_CONFIG):
         load(adapter)
-
-

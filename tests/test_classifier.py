@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from transformers import GPT2Config, GPT2ForSequenceClassification, pipeline
+
 from models import VOCABULARY
 from sentilora import Classifier, Task, load
 from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError
 from sentilora.scoring import LabelScorer
 from tiny_tokenizers import byte_level
-from transformers import GPT2Config, GPT2ForSequenceClassification, pipeline
 from tuned import TASK, TEXTS, load_from, save_tuned, train, write_base
 
 LABELS = ("bad", "middling", "good")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 import unicodedata
@@ -247,7 +248,7 @@ def test_truncation_shortens_the_text_alone(tokenizer: Any, kind: str) -> None:
     task = Task("Judge:\n\nText: {text}\nSentiment:", LABELS, max_length=limit)
     encoder = PromptEncoder(task, tokenizer)
     longest = max(map(len, encoder.label_ids))
-    text = LONG[kind]
+    text = LONG[kind] if len(tokenizer) > 1000 else LONG[kind][:6000]  # real ones get it all
     prompt = encoder.encode([text])[0]
     kept = text[: len(text) - prompt.characters_cut]
     assert list(prompt.ids) == expected(tokenizer, task, kept)
@@ -379,9 +380,7 @@ def test_text_joined_with_the_label() -> None:
 
 def test_a_label_that_vanishes_in_the_text_still_has_a_token() -> None:
     """Characters beside one another that the vocabulary lacks are one unknown token."""
-    encoder = PromptEncoder(
-        Task("Is it positive? {text}", ("🙃", "positive"), label_prefix=""), unigram()
-    )
+    encoder = PromptEncoder(Task("Is it positive? {text}", ("🙃", "."), label_prefix=""), unigram())
     prompt = encoder.encode(["so 🙂"])[0]
     assert prompt.continuations is not None
     assert all(prompt.continuations)
@@ -433,7 +432,7 @@ def test_fingerprint_survives_saving(make: Callable[[], Any], tmp_path: Path) ->
 def test_fingerprint_sees_a_changed_pre_tokenizer(shared: Path) -> None:
     from tokenizers import Tokenizer, pre_tokenizers
 
-    tokenizer = real(shared, "qwen2.5-0.5b")
+    tokenizer = copy.copy(real(shared, "qwen2.5-0.5b"))
     before = tokenizer_fingerprint(tokenizer)
     other = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     other.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

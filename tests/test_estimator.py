@@ -1,4 +1,4 @@
-"""`LabelTuner` is a scikit-learn estimator: cloned, searched over, cross-validated, piped, saved."""
+"""`LabelTuner` is a scikit-learn estimator: it clones, pipes, is searched over, and saves."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sentilora import LabelTuner, load
-from sentilora.errors import UserError
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sentilora import LabelTuner, load
+from sentilora.artifact import Artifact
+from sentilora.errors import UserError
 from tuned import TASK, write_base
 
 GOOD, BAD = ("gorgeous", "compelling", "witty"), ("silly", "tedious", "juvenile")
-FILLERS = "the film movie some effects actors special very it".split()
+FILLERS = ("the", "film", "movie", "some", "effects", "actors", "special", "very", "it")
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,7 @@ def test_what_was_held_out_is_not_among_the_rows_trained_on(
     fitted: LabelTuner, tmp_path: Path
 ) -> None:
     fitted.save(tmp_path / "adapter")
-    kept = load(tmp_path / "adapter").artifact.rows
+    kept = Artifact.read(tmp_path / "adapter").rows
     assert len(kept.train) + len(kept.validation) == 64
     assert not set(kept.train) & set(kept.validation)
 
@@ -169,9 +171,7 @@ def test_a_fit_that_fails_leaves_the_last_one(fitted: LabelTuner) -> None:
         ([], [], "no label|empty|0"),
     ],
 )
-def test_texts_and_labels_that_are_no_use(
-    texts: Any, labels: Any, problem: str, base: str
-) -> None:
+def test_texts_and_labels_that_are_no_use(texts: Any, labels: Any, problem: str, base: str) -> None:
     with pytest.raises(ValueError, match=problem):
         tuner(base).fit(texts, labels)
 
@@ -191,7 +191,7 @@ def test_numpy_numbers_are_numbers(base: str, tmp_path: Path) -> None:
     options = {"rank": np.int64(2), "epochs": np.int64(1), "alpha": np.float32(8)}
     fitted = tuner(base, **options, random_state=np.int64(3)).fit(*rows())
     fitted.save(tmp_path / "adapter")
-    assert load(tmp_path / "adapter").artifact.adapter.rank == 2
+    assert Artifact.read(tmp_path / "adapter").adapter.rank == 2
 
 
 # scikit-learn's ways ----------------------------------------------------------------------------

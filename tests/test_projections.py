@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from transformers import DynamicCache, MambaConfig, MambaForCausalLM
+
 from fused import FUSED, RESOLVED, model_of
 from models import tiny_model
 from sentilora.errors import UserError
 from sentilora.projections import ROLES, parse_roles, resolve
-from torch import Tensor
-from transformers import DynamicCache, MambaConfig, MambaForCausalLM
 from tuned import attached
 
 IDS = torch.tensor([[7, 300, 41, 5, 99, 211, 8, 17]])

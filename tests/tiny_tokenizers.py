@@ -287,6 +287,7 @@ TINY: dict[str, Callable[[], Any]] = {
 REAL = ("distilgpt2", "qwen2.5-0.5b")
 
 
+@lru_cache
 def real(shared: Path, name: str) -> Any:
     """A published tokenizer, from the folder of data sets and tokenizers."""
     from transformers import AutoTokenizer

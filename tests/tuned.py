@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from models import VOCABULARY, tiny_model
 from sentilora.adapters import AdapterSettings, attach
 from sentilora.artifact import Artifact, RowHashes

@@ -36,7 +36,7 @@ def push_to_hub(
         )
     except (HfHubHTTPError, _NETWORK_ERROR, OSError, ValueError) as error:
         raise UserError(
-            f"{artifact.path} could not be published as {repo_id}: {error}. Log in with "
-            "`hf auth login`, and check the name and your connection."
+            f"{artifact.path} could not be published as {repo_id}: {str(error).rstrip('.')}. Log "
+            "in with `hf auth login`, and check the name and your connection."
         ) from error
     return str(commit.repo_url)

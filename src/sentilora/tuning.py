@@ -29,6 +29,7 @@ from sentilora.data import DataSet, row_hash
 from sentilora.encoding import PromptEncoder, tokenizer_fingerprint
 from sentilora.evaluation import Evaluation
 from sentilora.evaluation.measuring import Scoring, measure
+from sentilora.evaluation.selection import select_rows
 from sentilora.model_card import model_card
 from sentilora.scoring import LabelScorer
 from sentilora.task import Task
@@ -114,7 +115,8 @@ def finish(
         **{split: _hashes(row.text for row in dataset.split(split)) for split in _SPLITS}
     )
     classifier = Classifier(tuning.scorer, tuning.base.identity)
-    evaluation = measure(classifier, dataset, rows, split=None, scoring=scoring)
+    selection = select_rows(dataset, None, rows.train, rows.test)
+    evaluation = measure(classifier, dataset, rows, selection, scoring)
     save(tuning, result, settings, rows, run_dir, dataset.name, dataset.hub_name, evaluation)
     shutil.rmtree(run_dir / FOLDER)
     return evaluation

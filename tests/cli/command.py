@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,9 @@ from pathlib import Path
 import pytest
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
+_cache = tempfile.TemporaryDirectory()  # the user's own is neither seen nor changed
+CACHE = Path(_cache.name)
+_STYLES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 PATIENCE = 120.0  # seconds for whatever a process does
 
 
@@ -57,6 +62,7 @@ def run(*arguments: object, cwd: Path | None = None, stdin: bytes = b"") -> Outc
         patch.setattr(sys, "argv", ["sentilora", *map(str, arguments)])
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         patch.setenv("COLUMNS", "80")
+        patch.setenv("SENTILORA_CACHE", str(CACHE))
         try:
             main()
         except SystemExit as end:
@@ -96,7 +102,8 @@ def environment() -> dict[str, str]:
 
     threads = str(torch.get_num_threads())
     kept = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
-    return {**kept, "PYTHONPATH": str(SOURCES), "OMP_NUM_THREADS": threads, "COLUMNS": "80"}
+    ours = {"PYTHONPATH": str(SOURCES), "SENTILORA_CACHE": str(CACHE), "COLUMNS": "80"}
+    return {**kept, **ours, "OMP_NUM_THREADS": threads}
 
 
 def start(*arguments: object, cwd: Path | None = None) -> Process:
@@ -115,7 +122,7 @@ def start(*arguments: object, cwd: Path | None = None) -> Process:
 
 
 def on_terminal(*arguments: object, cwd: Path | None = None) -> tuple[int, str]:
-    """The command's exit code and what a terminal of 80 columns is sent by it."""
+    """The command's exit code and what it writes to a terminal of 80 columns, without styles."""
     pty = pytest.importorskip("pty", reason="needs a POSIX terminal")
     reader, terminal = pty.openpty()
     kept = {name: value for name, value in environment().items() if name != "NO_COLOR"}
@@ -133,4 +140,4 @@ def on_terminal(*arguments: object, cwd: Path | None = None) -> tuple[int, str]:
         while time.monotonic() < deadline and (part := os.read(reader, 65536)):
             sent += part
     os.close(reader)
-    return child.wait(timeout=PATIENCE), sent.decode()
+    return child.wait(timeout=PATIENCE), _STYLES.sub("", sent.decode())

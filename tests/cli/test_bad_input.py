@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command import run
-from conftest import TRAINING, reviews, write_csv
+from command import CACHE, run
+from samples import TRAINING, reviews, write_csv
 
 from sentilora.files import sha256
 
@@ -235,8 +235,7 @@ def test_a_truncated_gguf_file(
     message = train_base("some.gguf")
     assert "some.gguf" in message
     assert problem in message
-    cache = Path(os.environ["SENTILORA_CACHE"])
-    assert not [path for path in cache.glob("bases/*gguf*") if path.suffix != ".lock"]
+    assert not [path for path in CACHE.glob("bases/*gguf*") if path.suffix != ".lock"]
 
 
 def test_a_file_that_is_no_model(train_base: Callable[..., str]) -> None:
@@ -314,7 +313,7 @@ def test_a_folder_that_turns_out_not_to_be_writable(
 def test_a_run_that_fails_at_its_first_step_leaves_nothing(
     train_on: Callable[..., str], data: Path
 ) -> None:
-    message = train_on(data, "--learning-rate", "1e30", "--clip", "1e30", "--warmup", "0")
+    message = train_on(data, "--learning-rate", "3e38", "--warmup", "0")
     assert "finite" in message
     assert "--learning-rate" in message
 

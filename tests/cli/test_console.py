@@ -123,9 +123,13 @@ def test_an_eta_only_where_there_is_one(
 def test_the_last_line_comes_when_the_job_is_interrupted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(KeyboardInterrupt), Progress("x", unit="rows", total=9) as progress:
-        progress.advance(3)
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with Progress("x", unit="rows", total=9) as progress:
+            progress.advance(3)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert capsys.readouterr().err.startswith("x: 3/9 rows (33%)")
 
 

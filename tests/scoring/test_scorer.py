@@ -20,6 +20,7 @@ from reference import (
 from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError
 from sentilora.scoring import LabelScorer, Scores
+from sentilora.scoring.frozen import FrozenEngine
 from sentilora.task import Task
 from tiny_tokenizers import TINY, byte_level
 
@@ -71,6 +72,12 @@ def all_losses(scorer: LabelScorer, texts: Sequence[str] = TEXTS) -> torch.Tenso
     return -torch.stack([scorer.loss(prompts, [k] * len(prompts)) for k in range(labels)], dim=1)
 
 
+def close(fp32: Any, exact: Any) -> None:
+    """Equal to 1e-5, and to the two last bits of the log-probabilities of labels as unlikely as
+    e-100, whose steps in fp32 are near 1e-5 themselves."""
+    assert (np.abs(fp32 - exact) <= 1e-5 + 2 * np.spacing(np.abs(fp32))).all()
+
+
 @pytest.fixture
 def softmax_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some architectures take the attention's softmax in fp32 whatever they are given."""
@@ -82,13 +89,33 @@ def softmax_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.nn.functional, "softmax", softmax)
 
 
+FROZEN = ("gpt2", "qwen2", "llama")  # what the frozen body knows
+
+
+@pytest.fixture
+def without_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The general path, for architectures that have a faster one."""
+    monkeypatch.setattr(FrozenEngine, "create", lambda *given: None)
+
+
 @pytest.mark.usefixtures("softmax_in_float64")
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_float64_equals_the_plain_computation(architecture: str) -> None:
     model = in_float64(tiny_model(architecture))
     for task in TASKS.values():
         scorer = scorer_for(model, task)
-        assert scorer.is_fast
+        assert scorer.path == ("FrozenEngine" if architecture in FROZEN else "SharedEngine")
+        gap = all_losses(scorer) - plain(model, scorer)
+        assert gap.abs().max() <= 1e-9, task.labels
+
+
+@pytest.mark.usefixtures("softmax_in_float64", "without_frozen")
+@pytest.mark.parametrize("architecture", FROZEN)
+def test_float64_without_the_frozen_body(architecture: str) -> None:
+    model = in_float64(tiny_model(architecture))
+    for task in TASKS.values():
+        scorer = scorer_for(model, task)
+        assert scorer.path == "SharedEngine"
         gap = all_losses(scorer) - plain(model, scorer)
         assert gap.abs().max() <= 1e-9, task.labels
 
@@ -117,7 +144,7 @@ def test_float64_with_every_kind_of_tokenizer(tokenizer: str) -> None:
         except UserError:
             assert prefix == ""  # this tokenizer joins the label with the template's end
             continue
-        assert scorer.is_fast
+        assert scorer.path != "PlainEngine"
         assert (all_losses(scorer) - plain(model, scorer)).abs().max() <= 1e-9
 
 
@@ -128,7 +155,7 @@ def test_fp32_scores(architecture: str) -> None:
         scorer = scorer_for(model, task)
         with torch.no_grad():
             exact = plain(in_float64(model), scorer).numpy()
-        assert np.abs(scorer.score(TEXTS).log_probs - exact).max() <= 1e-5, task.labels
+        close(scorer.score(TEXTS).log_probs, exact)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -287,11 +314,11 @@ def test_loss_is_minus_the_gold_labels_log_probability() -> None:
         gold = [(3 * row + 1) % len(task.labels) for row in range(len(TEXTS))]
         log_probs = scorer.score_prompts(prompts).log_probs
         picked = log_probs[np.arange(len(gold)), gold]
-        assert np.abs(scorer.loss(prompts, gold).numpy() + picked).max() <= 1e-5
+        close(scorer.loss(prompts, gold).numpy(), -picked)
         over_labels = torch.nn.functional.cross_entropy(
             torch.from_numpy(log_probs), torch.tensor(gold), reduction="none"
         )
-        assert (scorer.label_loss(prompts, gold) - over_labels).abs().max() <= 1e-5
+        close(scorer.label_loss(prompts, gold).numpy(), over_labels.numpy())
 
 
 def test_scoring_ignores_dropout_and_leaves_every_mode_as_it_was() -> None:
@@ -326,8 +353,8 @@ def assert_plain_with_one_warning(
     with caplog.at_level(logging.WARNING, logger="sentilora"):
         scorer = scorer_for(model, task)
         scores = scorer.score(TEXTS)
-    assert not scorer.is_fast
-    assert len([record for record in caplog.records if "plain path" in record.message]) == 1
+    assert scorer.path == "PlainEngine"
+    assert len([record for record in caplog.records if "PlainEngine" in record.message]) == 1
     with torch.no_grad():
         assert np.abs(scores.log_probs - plain(model, scorer).numpy()).max() <= 1e-4
 
@@ -354,6 +381,7 @@ def test_a_head_that_is_more_than_a_matrix_is_noticed(caplog: pytest.LogCaptureF
     assert_plain_with_one_warning(model, caplog)
 
 
+@pytest.mark.usefixtures("without_frozen")
 def test_a_body_without_a_cache_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
     model = tiny_model("llama")
     stock = model.model.forward
@@ -376,7 +404,7 @@ def test_state_space_models_run_plainly(caplog: pytest.LogCaptureFixture) -> Non
     assert_plain_with_one_warning(model, caplog)
 
 
-def test_fast_path_is_quiet(caplog: pytest.LogCaptureFixture) -> None:
+def test_path_is_quiet(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         scorer_for(tiny_model("gpt2")).score(TEXTS)
     assert not [record for record in caplog.records if record.name.startswith("sentilora")]
@@ -404,4 +432,7 @@ def test_longrope_is_kept_to_the_window_where_rows_do_not_change_each_other() ->
     model = transformers.Phi3ForCausalLM(transformers.Phi3Config(**configuration)).eval()
     with pytest.raises(UserError, match=r"65.*64"):
         scorer_for(model, Task(INSTRUCTION, ("negative", "positive"), max_length=65))
-    assert scorer_for(model, Task(INSTRUCTION, ("negative", "positive"), max_length=64)).is_fast
+    assert (
+        scorer_for(model, Task(INSTRUCTION, ("negative", "positive"), max_length=64)).path
+        != "PlainEngine"
+    )

@@ -284,7 +284,7 @@ def test_other_conditions_are_refused(cut: Path, changed: dict[str, Any], named:
         ("torch", "1.0", "torch==1.0"),
         ("peft", "0.1", "peft==0.1"),
         ("processor", "abacus", "Resume it where it was started"),
-        ("fast_path", False, "start a new run"),
+        ("path", False, "start a new run"),
         ("micro_batch", 1, "1 rows at once"),
     ],
 )

@@ -36,8 +36,8 @@ def evaluate(
     split: Annotated[
         str | None,
         typer.Option(
-            help="train, validation, test or all. By default test, or where the data has no "
-            "splits the rows that training held out.",
+            help="train, validation, test, all or held-out (by training, for its test). By "
+            "default test, or where the data has no splits held-out.",
             rich_help_panel="Data",
         ),
     ] = None,
@@ -65,6 +65,7 @@ def evaluate(
     """
     from sentilora.classifier import load
     from sentilora.evaluation.measuring import data_for, measure
+    from sentilora.evaluation.selection import select_rows
 
     dataset, artifact = data_for(
         run,
@@ -76,10 +77,11 @@ def evaluate(
     )
     for line in (*dataset.notes, *dataset.report.lines()):
         say(line)
+    selection = select_rows(dataset, split, artifact.rows.train, artifact.rows.test)
     classifier = load(
         artifact.path, device=device, dtype=dtype, model=model, trust_remote_code=trust_remote_code
     )
-    evaluation = measure(classifier, dataset, artifact.rows, split=split, scoring=with_progress)
+    evaluation = measure(classifier, dataset, artifact.rows, selection, with_progress)
     if as_json:
         typer.echo(json.dumps(evaluation.to_dict(), indent=1, ensure_ascii=False))
         return

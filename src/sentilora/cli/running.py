@@ -218,7 +218,8 @@ def _say_plan(config: RunConfig, dataset: DataSet, tuning: Tuning, run_dir: Path
     say(f"Data     {dataset.name}: {counts} rows; labels {', '.join(dataset.labels)}")
     say(
         f"Adapter  rank {config.adapter.rank} on {', '.join(config.adapter.targets)}: "
-        f"{parameters.trained:,} of {parameters.total:,} parameters ({100 * parameters.share:.2f} %)"
+        f"{parameters.trained:,} of {parameters.total:,} parameters "
+        f"({100 * parameters.share:.2f} %)"
     )
     if parameters.share > 0.01:
         say("         That is more than 1 %: a lower --rank or fewer --targets may do.")

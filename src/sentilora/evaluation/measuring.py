@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentilora.data import DataOptions, DataSet, load_data, parse_labels_option
 from sentilora.evaluation.evaluate import Evaluation, compare
-from sentilora.evaluation.selection import baseline_rows, select_rows
+from sentilora.evaluation.selection import Selection, baseline_rows
 
 if TYPE_CHECKING:
     from sentilora.artifact import Artifact, RowHashes
@@ -55,16 +55,14 @@ def measure(
     classifier: Classifier,
     dataset: DataSet,
     rows: RowHashes,
-    *,
-    split: str | None,
+    selection: Selection,
     scoring: Scoring,
 ) -> Evaluation:
-    """Evaluate a classifier on one split, without the rows that it was trained on.
+    """Evaluate a classifier on the rows selected from `dataset`, beside its baselines.
 
     `rows` are those of its training; `scoring` makes of the classifier a function from texts to
     `Scores`, under a description.
     """
-    selection = select_rows(dataset, split, rows.train, rows.test)
 
     def untuned(texts: Sequence[str]) -> Any:
         with classifier.untuned():

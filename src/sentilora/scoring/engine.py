@@ -1,6 +1,6 @@
 """Runs a causal LM over batches of sequences and gives the logits where labels are predicted.
 
-`FastEngine` runs the instruction once for all rows of a batch and expands its keys and values,
+`SharedEngine` runs the instruction once for all rows of a batch and expands its keys and values,
 with gradients, to them; only label positions reach the head. `PlainEngine` is the model's own
 padded forward with full logits: slow, and right by definition. Both answer the same batches.
 """
@@ -20,7 +20,7 @@ from sentilora.scoring.head import Head
 from sentilora.scoring.sequences import Batch
 
 
-class FastEngine:
+class SharedEngine:
     """Shared instruction, no logits but at label positions.
 
     Raises AttributeError or TypeError for a model that isn't built as body and linear head.
@@ -34,6 +34,11 @@ class FastEngine:
         # transformers 5.24 renamed the argument and will drop the old name.
         parameters = inspect.signature(self.body.forward).parameters
         self._cache_name = "cache" if "cache" in parameters else "past_key_values"
+
+    @classmethod
+    def create(cls, model: Any, prefix_ids: Sequence[int]) -> SharedEngine:
+        """An engine for any model; the caller finds out whether it agrees with the model's own."""
+        return cls(model, prefix_ids)
 
     def prefix(self) -> DynamicCache | None:
         """The instruction's keys and values, one row, with gradients where they are on.

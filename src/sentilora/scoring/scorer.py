@@ -18,11 +18,14 @@ from torch import Tensor
 
 from sentilora.encoding import EncodedPrompt, PromptEncoder
 from sentilora.errors import UserError
-from sentilora.scoring.engine import FastEngine, PlainEngine
+from sentilora.scoring.engine import PlainEngine, SharedEngine
+from sentilora.scoring.frozen import FrozenEngine
 from sentilora.scoring.scores import Scores
 from sentilora.scoring.sequences import Batch, all_labels, batches, gold_labels
 
 logger = logging.getLogger(__name__)
+
+Engine = FrozenEngine | SharedEngine | PlainEngine
 
 TOKEN_BUDGET = 2048  # padded tokens run at once when scoring; more gains nothing on a CPU
 
@@ -44,8 +47,8 @@ class LabelScorer:
     token_budget
         How many padded tokens are run at once when scoring.
 
-    On construction the fast path is compared with the model's own forward on a probe; where they
-    differ, the model's own forward is used for everything, which is said once in the log.
+    On construction the fast paths are compared with the model's own forward on a probe; one that
+    differs, or can't run the model, isn't used, which is said once in the log.
     """
 
     def __init__(
@@ -58,13 +61,13 @@ class LabelScorer:
         self._check_window(causal_lm)
         self.device = causal_lm.get_input_embeddings().weight.device
         self._plain = PlainEngine(causal_lm, encoder.prefix_ids)
-        self._engine: FastEngine | PlainEngine
-        self._engine = self._fast_engine(causal_lm) or self._plain
+        self._engine: Engine = self._plain
+        self._engine = self._fastest_engine(causal_lm)
 
     @property
-    def is_fast(self) -> bool:
-        """Whether the fast path is in use."""
-        return self._engine is not self._plain
+    def path(self) -> str:
+        """Which path is in use: FrozenEngine, SharedEngine or PlainEngine, fastest first."""
+        return type(self._engine).__name__
 
     def score(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Scores:
         """Scores of `texts`, in their order. `progress` is told how many more are done."""
@@ -139,35 +142,46 @@ class LabelScorer:
                 f"({window}). Lower --max-length."
             )
 
-    def _fast_engine(self, causal_lm: Any) -> FastEngine | None:
-        """The fast path, if it can run this architecture and agrees with its own forward."""
+    def _fastest_engine(self, causal_lm: Any) -> Engine:
+        """The fastest path that runs this architecture and agrees with its own forward."""
         prompts = self.encoder.encode(_PROBES)
+        plain = self._probe(self._plain, prompts)
+        chosen: Engine = self._plain
+        objections = []
+        for kind in (FrozenEngine, SharedEngine):
+            engine, objection = self._try(kind, causal_lm, prompts, plain)
+            if engine is not None:
+                chosen = engine
+                break
+            objections.append(f"{kind.__name__} {objection}")
+        if objections:
+            level = logging.WARNING if chosen is self._plain else logging.INFO
+            why = "; ".join(objections)
+            logger.log(level, "The slower %s is used: %s.", type(chosen).__name__, why)
+        return chosen
+
+    def _try(
+        self,
+        kind: type[FrozenEngine] | type[SharedEngine],
+        causal_lm: Any,
+        prompts: Sequence[EncodedPrompt],
+        plain: NDArray[np.float32],
+    ) -> tuple[Engine | None, str]:
+        """An engine of a kind; or None, and what speaks against it."""
         try:
-            engine = FastEngine(causal_lm, self.encoder.prefix_ids)
-            fast = self._probe(engine, prompts)
+            engine = kind.create(causal_lm, self.encoder.prefix_ids)
+            if engine is None:
+                return None, "doesn't know this architecture or its adapters"
+            gap = float(np.abs(self._probe(engine, prompts) - plain).max())
         except torch.OutOfMemoryError:
             raise
         except (TypeError, AttributeError, LookupError, ValueError, RuntimeError) as error:
-            logger.warning(
-                "This architecture can't share the instruction between rows (%s: %s); "
-                "the plain path is used, which is slower.",
-                type(error).__name__,
-                error,
-            )
-            return None
-        gap = float(np.abs(fast - self._probe(self._plain, prompts)).max())
+            return None, f"can't run this architecture ({type(error).__name__}: {error})"
         if gap <= _TOLERANCE.get(self.model.dtype, 0.4):
-            return engine
-        logger.warning(
-            "The fast path is %.2g from this architecture's own forward on a probe; "
-            "the plain path is used, which is slower.",
-            gap,
-        )
-        return None
+            return engine, ""
+        return None, f"is {gap:.2g} from this architecture's own forward on a probe"
 
-    def _probe(
-        self, engine: FastEngine | PlainEngine, prompts: Sequence[EncodedPrompt]
-    ) -> NDArray[np.float32]:
+    def _probe(self, engine: Engine, prompts: Sequence[EncodedPrompt]) -> NDArray[np.float32]:
         self._engine = engine
         return self.score_prompts(prompts).log_probs
 

@@ -45,7 +45,7 @@ def environment(scorer: LabelScorer, micro_batch: int) -> dict[str, Any]:
         "processor": _cpu() if on_cpu else _accelerator(device),
         "threads": torch.get_num_threads() if on_cpu else None,
         "dtype": str(scorer.model.get_input_embeddings().weight.dtype).removeprefix("torch."),
-        "fast_path": scorer.is_fast,
+        "path": scorer.path,
         "micro_batch": micro_batch,
     }
 

@@ -50,7 +50,9 @@ class FrozenModel:
 def frozen_model(causal_lm: Any) -> FrozenModel | None:
     """The pieces of `causal_lm`, or None where the frozen body doesn't fit it."""
     reader = _READERS.get(causal_lm.config.model_type)
-    return reader(causal_lm) if reader else None
+    if reader is None or getattr(causal_lm, "is_quantized", False):
+        return None
+    return reader(causal_lm)
 
 
 def _llama(causal_lm: Any) -> FrozenModel | None:

@@ -8,6 +8,7 @@ are computed once; their gradients are summed over the rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,20 +50,28 @@ class Layout:
         return causal.repeat(heads, 1).view(1, 1, -1, self.prefix)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """[B, G, M, d] from queries [B, G, M, d], keys and values [B, G, S, d]; and probabilities.
+class Attended(NamedTuple):
+    """What an attention leaves for its backward: [B, G, M, d], 2 x [B, G, S, d], [B, G, M, S]."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    probabilities: Tensor
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float) -> tuple[Tensor, Attended]:
+    """[B, G, M, d] from queries [B, G, M, d], keys and values [B, G, S, d].
 
     `mask` is added to the logits, which are made fp32 for the softmax.
     """
     logits = torch.matmul(q, k.transpose(-1, -2)).to(mask.dtype)
     probabilities = torch.softmax(logits.mul_(scale).add_(mask), dim=-1).to(q.dtype)
-    return torch.matmul(probabilities, v), probabilities
+    return torch.matmul(probabilities, v), Attended(q, k, v, probabilities)
 
 
-def attend_backward(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, probabilities: Tensor, scale: float
-) -> tuple[Tensor, Tensor, Tensor]:
+def attend_backward(grad: Tensor, kept: Attended, scale: float) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of queries, keys and values."""
+    q, k, v, probabilities = kept
     wide = torch.promote_types(q.dtype, torch.float32)
     grad_v = torch.matmul(probabilities.transpose(-1, -2), grad)
     grad_p = torch.matmul(grad, v.transpose(-1, -2)).to(wide)

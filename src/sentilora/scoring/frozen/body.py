@@ -14,7 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sentilora.scoring.frozen.attention import Layout, attend, attend_backward, group, ungroup
+from sentilora.scoring.frozen.attention import (
+    Attended,
+    Layout,
+    attend,
+    attend_backward,
+    group,
+    ungroup,
+)
 from sentilora.scoring.frozen.layers import Block, Rotary, Shape
 
 
@@ -110,8 +117,8 @@ class _Kept:
     dropped: Tensor | None  # [N, D], the adapter's input after dropout
     mask: Tensor | None  # [N, D], what dropout kept, scaled
     low: Tensor | None  # [N, R]
-    prefix: tuple[Tensor, ...] | None  # q, k, v, probabilities of the instruction
-    rows: tuple[Tensor, ...]  # and of the rows
+    prefix: Attended | None  # the instruction's
+    rows: Attended
     attended: Tensor  # [M, D], the MLP's input before its norm
     norm_mlp: tuple[Tensor, ...]
     up: Tensor  # [M, 2F or F]
@@ -203,12 +210,9 @@ def _heads(qkv: Tensor, shape: Shape, rotary: Rotary | None) -> tuple[Tensor, Te
     return turned[:, : shape.heads], turned[:, shape.heads :], heads[:, -shape.groups :]
 
 
-Parts = tuple[Tensor, ...]
-
-
 def _attention(
     q: Tensor, k: Tensor, v: Tensor, layout: Layout, shape: Shape, last: bool
-) -> tuple[Tensor, Parts | None, Parts]:
+) -> tuple[Tensor, Attended | None, Attended]:
     """[N, heads * d] (in the last block, the asked-for positions' alone), and what was kept."""
     front, rows, groups = layout.prefix, layout.rows, shape.groups
     repeats = shape.heads // groups
@@ -222,17 +226,17 @@ def _attention(
         if not last:
             prefix_q = group(q[:front], 1, groups)
             mask = layout.prefix_mask(like, repeats)
-            output, p = attend(prefix_q, prefix_k, prefix_v, mask, shape.scale)
-            prefix = (prefix_q, prefix_k, prefix_v, p)
+            output, prefix = attend(prefix_q, prefix_k, prefix_v, mask, shape.scale)
             results.append(ungroup(output, shape.heads))
         row_k = torch.cat([prefix_k.expand(rows, -1, -1, -1), row_k], dim=2)
         row_v = torch.cat([prefix_v.expand(rows, -1, -1, -1), row_v], dim=2)
     asked = _asked(q, layout) if last else q[front:]
     row_q = group(asked, rows, groups)
     per_row = layout if last else Layout(front, rows, layout.width)
-    output, p = attend(row_q, row_k, row_v, per_row.row_mask(like, repeats), shape.scale)
+    mask = per_row.row_mask(like, repeats)
+    output, of_rows = attend(row_q, row_k, row_v, mask, shape.scale)
     results.append(ungroup(output, shape.heads))
-    return torch.cat(results) if len(results) > 1 else results[0], prefix, (row_q, row_k, row_v, p)
+    return torch.cat(results) if len(results) > 1 else results[0], prefix, of_rows
 
 
 def _attention_backward(
@@ -247,7 +251,7 @@ def _attention_backward(
     into_q, into_k, into_v = result.split([shape.heads, groups, groups], dim=1)
 
     grad_q, grad_k, grad_v = attend_backward(
-        group(heads[front_rows:], rows, groups), *kept.rows, shape.scale
+        group(heads[front_rows:], rows, groups), kept.rows, shape.scale
     )
     grad_q = ungroup(grad_q, shape.heads).view(-1, shape.heads, shape.size)
     if last:
@@ -261,7 +265,7 @@ def _attention_backward(
         into_v[:front] = _rows_of(grad_v[:, :, :front].sum(dim=0, keepdim=True), groups)
     if kept.prefix is not None:
         grad_q, grad_k, grad_v = attend_backward(
-            group(heads[:front], 1, groups), *kept.prefix, shape.scale
+            group(heads[:front], 1, groups), kept.prefix, shape.scale
         )
         into_q[:front] = ungroup(grad_q, shape.heads).view(-1, shape.heads, shape.size)
         into_k[:front] += _rows_of(grad_k, groups)

@@ -39,7 +39,8 @@ class FrozenEngine:
         """[P, V] logits at the batch's positions."""
         front = len(self.prefix_ids) if batch.shared else 0
         queries, chosen = _positions(batch)
-        layout = Layout(front, *batch.input_ids.shape, queries)
+        rows, width = batch.input_ids.shape
+        layout = Layout(front, rows, width, queries)
         ids = batch.input_ids.flatten()
         if front:
             ids = torch.cat([self.prefix_ids, ids])

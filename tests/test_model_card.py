@@ -1,0 +1,136 @@
+"""The model card is one that the Hub can read, and claims what was measured and no more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard
+
+from sentilora.adapters import AdapterSettings, ParameterCount
+from sentilora.bases import BaseIdentity
+from sentilora.evaluation import Evaluation
+from sentilora.evaluation.metrics import classification_metrics
+from sentilora.model_card import model_card
+from sentilora.task import Task
+from sentilora.training import TrainSettings
+
+TASK = Task.default(("negative", "positive"), "movie review")
+BASE = BaseIdentity(
+    origin="hub",
+    name="someone/tiny",
+    revision="a" * 40,
+    hub_name="someone/tiny",
+    path=None,
+    fingerprint="0123456789abcdef" * 4,
+    quantization=None,
+    dtype="bfloat16",
+    licence="Apache-2.0",
+)
+TRUE = [0, 0, 0, 1, 1, 1, 1, 0]
+
+
+def evaluation() -> Evaluation:
+    tuned = classification_metrics(TRUE, [0, 0, 0, 1, 1, 1, 1, 1], TASK.labels)
+    untuned = classification_metrics(TRUE, [0, 1, 0, 1, 0, 1, 0, 1], TASK.labels)
+    return Evaluation(
+        data="films",
+        split="test",
+        rows=8,
+        left_out=1,
+        baseline_rows=20,
+        notes=("Left out: 1 row trained on.",),
+        results={
+            "tuned": replace(tuned, label_mass=0.987, greedy_share=1.0, nll=0.1),
+            "untuned": replace(untuned, label_mass=0.5, greedy_share=0.25, nll=2.0),
+            "tfidf_logistic_regression": untuned,
+            "majority_class": untuned,
+        },
+    )
+
+
+def card(**changes: Any) -> str:
+    given: dict[str, Any] = {
+        "name": "tiny-films",
+        "task": TASK,
+        "base": BASE,
+        "adapter": AdapterSettings(),
+        "parameters": ParameterCount(trained=1234, total=1_000_000),
+        "training": TrainSettings().to_dict(),
+        "data_name": "films",
+        "data_hub_name": "someone/films",
+        "row_counts": {"train": 20, "validation": 5, "test": 9},
+        "evaluation": evaluation(),
+    }
+    return model_card(**{**given, **changes})
+
+
+def test_the_hub_can_read_its_metadata() -> None:
+    data = ModelCard(card()).data
+    assert data.base_model == "someone/tiny"
+    assert data.library_name == "peft"
+    assert data.pipeline_tag == "text-classification"
+    assert data.license == "apache-2.0"
+    assert data.datasets == ["someone/films"]
+    assert data.model_name == "tiny-films"
+    results = {result.metric_type: result for result in data.eval_results}
+    assert results["accuracy"].metric_value == 0.875
+    assert results["accuracy"].dataset_type == "someone/films"
+    assert results["accuracy"].dataset_split == "test"
+    assert results["f1"].metric_name == "Macro-F1"
+    assert results["f1"].metric_value == pytest.approx(0.8730, abs=1e-4)
+
+
+def test_it_holds_labels_prompt_and_results_with_intervals() -> None:
+    text = ModelCard(card()).text
+    assert "`negative`, `positive`" in text
+    assert f"```\n{TASK.template}\n```" in text
+    assert "| This adapter | 87.5% | 52.9%–97.8% | 0.873 | 98.7% | 100.0% |" in text
+    assert "| TF-IDF + logistic regression | 50.0% | 21.5%–78.5% | 0.500 | – | – |" in text
+    assert "Left out: 1 row trained on." in text
+    assert "8 rows of films (test)" in text
+    assert "1,234 parameters (0.12% of the base)" in text
+    assert "rank 8, alpha 32, dropout 0.1, on `query`, `value`" in text
+    assert "20 train, 5 validation, 9 test rows" in text
+
+
+def test_without_an_evaluation_nothing_is_claimed() -> None:
+    parsed = ModelCard(card(evaluation=None))
+    assert parsed.data.eval_results is None
+    assert "Not measured." in parsed.text
+    assert "%" not in parsed.text.split("## Results")[1].split("## Training")[0]
+
+
+def test_a_base_from_disk_and_data_from_a_file_name_nothing_on_the_hub() -> None:
+    base = replace(BASE, origin="gguf", name="m/x.gguf", hub_name=None, path="m/x.gguf")
+    base = replace(
+        base,
+        licence=None,
+        quantization={"file": "x.gguf", "file_sha256": "ab" * 32, "tensors": {"F32": 3, "Q4_1": 9}},
+    )
+    parsed = ModelCard(card(base=base, data_hub_name=None))
+    assert parsed.data.base_model is None
+    assert parsed.data.license is None
+    assert parsed.data.datasets is None
+    assert "GGUF file x.gguf (tensors: 3 F32, 9 Q4_1; SHA-256 abab" in parsed.text
+
+
+@pytest.mark.parametrize(
+    "template", ["A\n```\n{text}\n```\nB:", "---\nlicense: other\n---\n{text}:", "# {text} *x* |:"]
+)
+def test_a_template_cannot_break_out_of_its_fence(template: str) -> None:
+    text = card(task=Task(template, ("a", "b")))
+    parsed = ModelCard(text)
+    assert parsed.data.license == "apache-2.0"
+    fence = parsed.text.split("## The prompt\n\n")[1].splitlines()[0]
+    assert set(fence) == {"`"}
+    assert f"{fence}\n{template}\n{fence}\n" in parsed.text
+    assert fence not in template
+
+
+@pytest.mark.parametrize("name", ["yes", "a: b", "'quoted\"", "1.0", "#x", "Filme – schön"])
+def test_names_are_quoted_as_yaml_wants_them(name: str) -> None:
+    data = ModelCard(card(name=name, data_name=name, data_hub_name=None)).data
+    assert data.model_name == name
+    assert data.eval_results[0].dataset_name == name
