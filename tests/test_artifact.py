@@ -333,8 +333,8 @@ def test_the_canary_that_was_saved_is_the_one_that_is_sung(adapter: Path) -> Non
     assert len(load(adapter, dtype="float32").classes_) == 2
 
 
-def canary(tuned: float, untuned: float, dtype: str = "float32", device: str = "cpu") -> Canary:
-    return Canary(("a",), ((tuned, -1.0),), ((untuned, -1.0),), dtype, device)
+def canary(tuned: float, untuned: float, dtype: str = "float32", processor: str = "cpu") -> Canary:
+    return Canary(("a",), ((tuned, -1.0),), ((untuned, -1.0),), dtype, processor)
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ def test_between_dtypes_and_devices_a_share_of_the_effect_is_rounding(
 
 
 def test_in_fp32_another_device_is_no_excuse() -> None:
-    _check(canary(-2.0, -12.0), canary(-2.002, -12.0, device="cuda"), holds=False)
+    _check(canary(-2.0, -12.0), canary(-2.002, -12.0, processor="cuda"), holds=False)
 
 
 def test_scores_within_rounding_but_nearer_to_the_untuned_are_refused() -> None:
@@ -400,7 +400,7 @@ def test_a_description_of_another_format(adapter: Path) -> None:
         load(adapter)
 
 
-_MADE_IN = {"dtype": "float32", "device": "cpu"}
+_MADE_IN = {"dtype": "float32", "processor": "cpu"}
 
 
 @pytest.mark.parametrize(
@@ -415,7 +415,7 @@ _MADE_IN = {"dtype": "float32", "device": "cpu"}
         ("canary", {"texts": [], "tuned": [], "untuned": [], **_MADE_IN}),
         ("canary", {"texts": ["a"], "tuned": [[0], [1]], "untuned": [[0]], **_MADE_IN}),
         ("canary", {"texts": ["a"], "tuned": [["x"]], "untuned": [[0]], **_MADE_IN}),
-        ("canary", {"texts": ["a"], "tuned": [[1]], "untuned": [[0]], "dtype": 5, "device": ""}),
+        ("canary", {"texts": ["a"], "tuned": [[1]], "untuned": [[0]], "dtype": 5, "processor": ""}),
         ("files", None),
         ("files", {}),
         ("metrics", KeyError),

@@ -429,6 +429,17 @@ def test_fingerprint_survives_saving(make: Callable[[], Any], tmp_path: Path) ->
     assert tokenizer_fingerprint(AutoTokenizer.from_pretrained(tmp_path)) == before
 
 
+def test_fingerprint_sees_merges_cut_off(shared: Path) -> None:
+    from tokenizers import Tokenizer
+
+    tokenizer = copy.copy(real(shared, "distilgpt2"))
+    before = tokenizer_fingerprint(tokenizer)
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    state["model"]["merges"] = state["model"]["merges"][:-40]
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(state))
+    assert tokenizer_fingerprint(tokenizer) != before
+
+
 def test_fingerprint_sees_a_changed_pre_tokenizer(shared: Path) -> None:
     from tokenizers import Tokenizer, pre_tokenizers
 

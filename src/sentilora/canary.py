@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sentilora.devices import processor
 from sentilora.errors import UserError
 from sentilora.scoring import LabelScorer
 
@@ -30,8 +31,8 @@ CANARY_TEXTS = (
 TOLERANCE = {"float32": 1e-3, "float16": 0.1, "bfloat16": 0.1}
 
 # Two 16-bit roundings, or one against fp32, differ by more the more the adapter does: SmolLM2,
-# tuned in bf16, is 0.09 off in fp32 where the adapter changes 7.7. So on another dtype or kind of
-# device this share of the adapter's own effect is rounding, too.
+# tuned in bf16, is 0.09 off in fp32 where the adapter changes 7.7. So with another dtype
+# or processor this share of the adapter's own effect is rounding, too.
 EFFECT_SHARE = 0.05
 
 Rows = tuple[tuple[float, ...], ...]
@@ -39,7 +40,7 @@ Rows = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True)
 class Canary:
-    """Label log-probabilities of N texts for K labels, and the dtype and device they're made on.
+    """Label log-probabilities of N texts for K labels, and the dtype and processor they're made on.
 
     Raises ValueError where there are no figures, or they aren't [N, K] on both sides.
     """
@@ -48,7 +49,7 @@ class Canary:
     tuned: Rows
     untuned: Rows
     dtype: str
-    device: str
+    processor: str
 
     def __post_init__(self) -> None:
         tuned, untuned = np.array(self.tuned), np.array(self.untuned)
@@ -66,8 +67,8 @@ class Canary:
         tuned = scorer.score_prompts(prompts).log_probs
         with scorer.model.disable_adapter():
             untuned = scorer.score_prompts(prompts).log_probs
-        device = scorer.device.type
-        return cls(tuple(texts), _rows(tuned.tolist()), _rows(untuned.tolist()), dtype, device)
+        on = processor(scorer.device.type)
+        return cls(tuple(texts), _rows(tuned.tolist()), _rows(untuned.tolist()), dtype, on)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Canary:
@@ -76,7 +77,7 @@ class Canary:
             _rows(values["tuned"]),
             _rows(values["untuned"]),
             str(values["dtype"]),
-            str(values["device"]),
+            str(values["processor"]),
         )
 
     def check_changes_something(self) -> None:
@@ -108,7 +109,7 @@ def check_canary(then: Canary, now: Canary, name: str) -> None:
 
 def _tolerance(then: Canary, now: Canary) -> float:
     tolerance = max(TOLERANCE[then.dtype], TOLERANCE[now.dtype])
-    same = (then.dtype, then.device) == (now.dtype, now.device)
+    same = (then.dtype, then.processor) == (now.dtype, now.processor)
     if same or tolerance == TOLERANCE["float32"]:
         return tolerance
     return max(tolerance, EFFECT_SHARE * _gap(then.tuned, then.untuned))

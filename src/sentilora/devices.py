@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import platform
+from functools import cache
+from pathlib import Path
+
 from sentilora.errors import UserError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -30,3 +34,28 @@ def resolve_device(device: str) -> str:
             "the torch build for it."
         )
     return device
+
+
+@cache
+def processor(kind: str) -> str:
+    """What computes on a kind of device: the last bits of a result depend on it.
+
+    For the CPU its model and the instruction set that torch's kernels use on it.
+    """
+    import torch
+
+    if kind == "cuda":
+        return torch.cuda.get_device_name()
+    if kind == "cpu":
+        return f"{_cpu_model()} ({torch.backends.cpu.get_cpu_capability()})"
+    return platform.processor() or kind
+
+
+def _cpu_model() -> str:
+    listing = Path("/proc/cpuinfo")
+    if listing.is_file():
+        for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()

@@ -180,10 +180,15 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
     """A SHA-256 of what a tokenizer does: its ids for many strings, its size, its special ids.
 
     Behaviour is hashed, not the serialised form, which changes between versions of the library.
+    The strings are hostile ones and the texts of tokens from all over the vocabulary, with all
+    of the last ones: where a copy was cut short, they are missing.
     """
-    strings = [*_PROBES, *_FINGERPRINT_STRINGS, *sorted(tokenizer.get_added_vocab())]
+    size = len(tokenizer)
+    sample = sorted({*range(0, size, max(1, size // 2048)), *range(max(0, size - 512), size)})
+    pieces = tokenizer.batch_decode([[index] for index in sample])
+    strings = [*_PROBES, *_FINGERPRINT_STRINGS, *sorted(tokenizer.get_added_vocab()), *pieces]
     behaviour = {
-        "size": len(tokenizer),
+        "size": size,
         "special": sorted(tokenizer.all_special_ids),
         "ids": tokenizer(strings, verbose=False).input_ids,
     }

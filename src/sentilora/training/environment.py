@@ -6,15 +6,13 @@ so it is saved with every checkpoint and compared.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
-from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from sentilora.devices import processor
 from sentilora.errors import UserError
 from sentilora.scoring import LabelScorer
 
@@ -42,7 +40,7 @@ def environment(scorer: LabelScorer, micro_batch: int) -> dict[str, Any]:
         "transformers": version("transformers"),
         "peft": version("peft"),
         "device": device.type,
-        "processor": _cpu() if on_cpu else _accelerator(device),
+        "processor": processor(device.type),
         "threads": torch.get_num_threads() if on_cpu else None,
         "dtype": str(scorer.model.get_input_embeddings().weight.dtype).removeprefix("torch."),
         "path": scorer.path,
@@ -62,25 +60,3 @@ def check_environment(before: Mapping[str, Any], now: Mapping[str, Any]) -> None
         f"This run can't be resumed here with the result that it would have had: {what}. "
         f"Resume it where it was started{how}, or start a new run."
     )
-
-
-@cache
-def _cpu() -> str:
-    """The processor's model and the instruction set that torch's kernels use on it."""
-    return f"{_cpu_model()} ({torch.backends.cpu.get_cpu_capability()})"
-
-
-def _cpu_model() -> str:
-    listing = Path("/proc/cpuinfo")
-    if listing.is_file():
-        for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
-
-
-def _accelerator(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return platform.processor() or device.type
