@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from contextlib import ExitStack
+from typing import Any
 
 from sentilora.cli.console import Progress, say
 from sentilora.training import Plan, Reporter, StepReport
@@ -13,21 +13,11 @@ from sentilora.training import Plan, Reporter, StepReport
 class TrainingReporter(Reporter):
     """Draws a progress bar with ETA and the current validation result; a line an evaluation."""
 
-    def __init__(self) -> None:
+    def __init__(self, stack: ExitStack) -> None:
+        """The bar stays until `stack` is closed."""
+        self._stack = stack
         self._bar: Progress | None = None
         self._validated: list[str] = []  # the last result, in words
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
-            self._bar.__exit__(kind, error, traceback)
 
     def on_start(self, plan: Plan) -> None:
         say(
@@ -36,8 +26,8 @@ class TrainingReporter(Reporter):
             + (f" ({plan.micro_batch} at once)" if plan.micro_batch < plan.batch_size else "")
             + (f", going on after step {plan.done:,}" if plan.done else "")
         )
-        self._bar = Progress("training", unit="steps", total=plan.steps, done=plan.done)
-        self._bar.__enter__()
+        bar = Progress("training", unit="steps", total=plan.steps, done=plan.done)
+        self._bar = self._stack.enter_context(bar)
 
     def on_step(self, report: StepReport) -> None:
         assert self._bar is not None

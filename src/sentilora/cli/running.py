@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,14 +117,14 @@ def _go(
 ) -> None:
     _say_plan(config, dataset, tuning, run_dir)
     try:
-        with TrainingReporter() as reporter:
+        with ExitStack() as stack:
             result = tune(
                 tuning,
                 labelled(dataset, "train"),
                 labelled(dataset, "validation"),
                 config.training,
                 run_dir,
-                reporter=reporter,
+                reporter=TrainingReporter(stack),
                 resume_from=checkpoint,
             )
         evaluation = finish(tuning, result, config.training, dataset, run_dir, with_progress)

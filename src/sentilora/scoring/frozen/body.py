@@ -64,9 +64,20 @@ def run_body(
     flat = [m for adapter in adapters if adapter for m in (adapter.a, adapter.b)]
     if torch.is_grad_enabled() and any(matrix.requires_grad for matrix in flat):
         return _Body.apply(blocks, shape, x, batch, adapters, *flat)
+    return _through(blocks, shape, x, batch, adapters, keep=None)
+
+
+def _through(
+    blocks: Sequence[Block],
+    shape: Shape,
+    x: Tensor,
+    batch: Batch,
+    adapters: Sequence[Adapter | None],
+    keep: list[_Kept] | None,
+) -> Tensor:
     for index, block in enumerate(blocks):
         last = index == len(blocks) - 1
-        x = _forward(block, shape, x, batch, adapters[index], last, keep=None)
+        x = _forward(block, shape, x, batch, adapters[index], last, keep)
     return x
 
 
@@ -82,9 +93,7 @@ class _Body(torch.autograd.Function):
         *flat: Tensor,
     ) -> Tensor:
         kept: list[_Kept] = []
-        for index, block in enumerate(blocks):
-            last = index == len(blocks) - 1
-            x = _forward(block, shape, x, batch, adapters[index], last, keep=kept)
+        x = _through(blocks, shape, x, batch, adapters, kept)
         ctx.everything = (blocks, shape, batch, adapters, kept)
         return x
 
