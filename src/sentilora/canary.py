@@ -7,7 +7,7 @@ runs the base otherwise than it did, and an adapter that has silently no effect.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -61,14 +61,19 @@ class Canary:
             raise ValueError(f"the canary's dtype is {self.dtype!r}")
 
     @classmethod
-    def sing(cls, scorer: LabelScorer, dtype: str, texts: Sequence[str] = CANARY_TEXTS) -> Canary:
-        """Score `texts` with and without the adapter of the scorer's model."""
-        prompts = scorer.encoder.encode(texts)
-        tuned = scorer.score_prompts(prompts).log_probs
+    def sing(cls, scorer: LabelScorer, dtype: str) -> Canary:
+        """Score the canary's texts with and without the adapter of the scorer's model."""
+        tuned = scorer.score(CANARY_TEXTS).log_probs
         with scorer.model.disable_adapter():
-            untuned = scorer.score_prompts(prompts).log_probs
+            untuned = scorer.score(CANARY_TEXTS).log_probs
         on = processor(scorer.device.type)
-        return cls(tuple(texts), _rows(tuned.tolist()), _rows(untuned.tolist()), dtype, on)
+        return cls(CANARY_TEXTS, _rows(tuned.tolist()), _rows(untuned.tolist()), dtype, on)
+
+    def again(self, scorer: LabelScorer, dtype: str) -> Canary:
+        """This canary with its tuned side scored anew."""
+        tuned = scorer.score(self.texts).log_probs
+        on = processor(scorer.device.type)
+        return replace(self, tuned=_rows(tuned.tolist()), dtype=dtype, processor=on)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Canary:

@@ -47,12 +47,21 @@ class LabelScorer:
     token_budget
         How many padded tokens are run at once when scoring.
 
+    check
+        False takes the fastest path that knows the model without a comparison, for a caller that
+        holds its scores against known ones.
+
     On construction the fast paths are compared with the model's own forward on a probe; one that
     differs, or can't run the model, isn't used, which is said once in the log.
     """
 
     def __init__(
-        self, model: Any, encoder: PromptEncoder, *, token_budget: int = TOKEN_BUDGET
+        self,
+        model: Any,
+        encoder: PromptEncoder,
+        *,
+        token_budget: int = TOKEN_BUDGET,
+        check: bool = True,
     ) -> None:
         self.model = model
         self.encoder = encoder
@@ -62,7 +71,8 @@ class LabelScorer:
         self.device = causal_lm.get_input_embeddings().weight.device
         self._plain = PlainEngine(causal_lm, encoder.prefix_ids)
         self._engine: Engine = self._plain
-        self._engine = self._fastest_engine(causal_lm)
+        known = None if check else FrozenEngine.create(causal_lm, encoder.prefix_ids)
+        self._engine = known or self._fastest_engine(causal_lm)
 
     @property
     def path(self) -> str:

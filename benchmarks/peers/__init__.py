@@ -1,0 +1,1 @@
+"""The contenders, one a file, each with `run(job) -> dict`; `stock` and `picking` are shared."""
