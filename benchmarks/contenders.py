@@ -14,6 +14,7 @@ from typing import Any
 
 from common import Job
 from rich.console import Console
+
 from sentilora.errors import UserError
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -27,8 +28,10 @@ class Contender:
 
     package
         What must be importable for it.
+    batch
+        Its own fixed batch, if it isn't the common one.
     tuned
-        Whether it runs at its own best batch rather than the common one.
+        Whether it runs at its own best batch.
     needs
         "gpu" or "gguf", where it can't do without.
     """
@@ -36,6 +39,7 @@ class Contender:
     name: str
     module: str
     package: str = "transformers"
+    batch: int | None = None
     tuned: bool = False
     needs: str | None = None
     trl: bool = False
@@ -109,11 +113,10 @@ def run_product(contender: Contender, job: Job) -> dict[str, Any]:
     return _work(contender, job, None)
 
 
-def _prepared(
-    contender: Contender, job: Job, trl_python: Path | None, check: bool
-) -> Outcome:
+def _prepared(contender: Contender, job: Job, trl_python: Path | None, check: bool) -> Outcome:
     """An outcome with its check and its best batch, or the reason why there can be none."""
-    outcome = Outcome(contender, job.batch, missing=_lacks(contender, job, trl_python))
+    batch = contender.batch or job.batch
+    outcome = Outcome(contender, batch, missing=_lacks(contender, job, trl_python))
     if outcome.missing is None and contender.tuned:
         console.print(f"finding the best batch: {contender.name}", style="dim")
         if answer := _attempt(outcome, replace(job, mode="tune"), trl_python, keep=False):
@@ -133,9 +136,9 @@ def _lacks(contender: Contender, job: Job, trl_python: Path | None) -> str | Non
 
 
 def _importable(contender: Contender, trl_python: Path | None) -> bool:
-    code = f"import importlib.util, sys; sys.exit(not importlib.util.find_spec({contender.package!r}))"
-    python = _python(contender, trl_python)
-    return subprocess.run([python, "-c", code], check=False, env=_environment(1)).returncode == 0
+    find = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
+    command = [_python(contender, trl_python), "-c", find, contender.package]
+    return subprocess.run(command, check=False).returncode == 0
 
 
 def _python(contender: Contender, trl_python: Path | None) -> str:
@@ -188,5 +191,4 @@ def _environment(threads: int) -> dict[str, str]:
         "OMP_NUM_THREADS": str(threads),
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }

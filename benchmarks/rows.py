@@ -7,13 +7,14 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from common import Job
+from settings import Settings
+
 from models import adapters_of, context_length, model_folder
 from sentilora.bases import load_tokenizer, prepare_base, resolve
 from sentilora.data import load_data
 from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError
 from sentilora.task import Task
-from settings import Settings
 
 
 def make_job(settings: Settings, *, training: bool) -> Job:
@@ -28,9 +29,8 @@ def make_job(settings: Settings, *, training: bool) -> Job:
     texts = list(islice(cycle(texts), settings.rows))
     gold = list(islice(cycle(label for _, label in rows), settings.rows))
     length = min(1024, context_length(folder))
-    return _encoded(
-        settings, folder, Task.default(dataset.labels, dataset.subject, length), texts, gold, training
-    )
+    task = Task.default(dataset.labels, dataset.subject, length)
+    return _encoded(settings, folder, task, texts, gold, training)
 
 
 def texts_of(pool: list[str], words: int, count: int) -> list[str]:

@@ -15,7 +15,9 @@ from settings import Settings
 FEWER_ROWS = 256  # for the texts' lengths, where a row costs up to 25 times as much
 
 
-def scaling_table(settings: Settings, product: Contender, *, training: bool) -> list[dict[str, Any]]:
+def scaling_table(
+    settings: Settings, product: Contender, *, training: bool
+) -> list[dict[str, Any]]:
     """Measure and print; a row of the table is a dict."""
     found = []
     table = Table("rows", "words", "tokens a row", "seconds", "ms a row", "us a token", "MiB")

@@ -11,22 +11,23 @@ from dataclasses import asdict, replace
 from importlib.util import find_spec
 
 from contenders import Contender, Outcome, compete, select
-from models import gguf_file
 from rows import make_job
 from scaling import scaling_table
-from sentilora.errors import UserError
 from settings import parse
 from tables import lines, show, write_json
+
+from models import gguf_file
+from sentilora.errors import UserError
 
 PRODUCT = Contender("sentilora", "peers.product_scoring", "sentilora")
 CONTENDERS = (
     PRODUCT,
-    Contender("pipeline", "peers.pipeline", tuned=True),
+    Contender("pipeline", "peers.pipeline", batch=1),
     Contender("generate", "peers.generate", tuned=True),
     Contender("full-logits", "peers.full_logits", tuned=True),
     Contender("llama.cpp", "peers.llama_cpp", "xllamacpp", tuned=True, needs="gguf"),
     Contender("onnxruntime", "peers.onnx_runtime", "onnxruntime", tuned=True),
-    Contender("vllm", "peers.vllm_scoring", "vllm", tuned=True, needs="gpu"),
+    Contender("vllm", "peers.vllm_scoring", "vllm", needs="gpu"),
 )
 
 

@@ -12,9 +12,10 @@ from dataclasses import asdict
 from contenders import Contender, Outcome, compete, select
 from rows import make_job
 from scaling import scaling_table
-from sentilora.errors import UserError
 from settings import parse
 from tables import lines, show, write_json
+
+from sentilora.errors import UserError
 
 PRODUCT = Contender("sentilora", "peers.product_training", "sentilora")
 _UNCHECKPOINTED = {"gradient_checkpointing": False}

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from common import Job
+
 from peers.picking import run_scoring
 from peers.stock import load_model, padded
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from common import Job
 from liger_kernel.transformers import AutoLigerKernelForCausalLM
+
 from peers.plain_training import train
 from peers.stock import attach
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import xllamacpp
 from common import Job, Stopwatch
+
 from peers.picking import label_of, run_scoring
 
 SLOTS = (8, 16, 32)
@@ -36,7 +37,7 @@ def run(job: Job) -> dict[str, Any]:
 def _rate(job: Job, slots: int) -> float:
     server = _server(job, slots)
     rows = range(min(len(job.prompts), 4 * max(SLOTS)))
-    _ask(job, server, rows[:slots])
+    _ask(job, server, rows[-slots:])
     with Stopwatch() as clock:
         _ask(job, server, rows)
     return len(rows) / clock.seconds
@@ -48,6 +49,7 @@ def _server(job: Job, slots: int) -> xllamacpp.Server:
     params.n_ctx = slots * (max(map(len, job.prompts)) + 8)
     params.n_parallel = slots
     params.n_batch = params.n_ubatch = 2048
+    params.cache_ram_mib = 0  # rows are met again after the warm-up: no prompt may be kept whole
     params.warmup = True
     params.verbosity = 0
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = job.threads

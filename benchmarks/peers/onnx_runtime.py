@@ -15,6 +15,7 @@ from typing import Any
 import onnxruntime
 import torch
 from common import Job
+
 from peers.picking import run_scoring
 from peers.stock import load_model, padded
 

@@ -11,7 +11,7 @@ from common import PEER_BATCHES, Job, Stopwatch
 Score = Callable[[Sequence[int], int], list[int | None]]
 
 
-def run_scoring(job: Job, score: Score, *, sizes: Sequence[int] = PEER_BATCHES) -> dict[str, Any]:
+def run_scoring(job: Job, score: Score) -> dict[str, Any]:
     """What a worker answers for a scoring peer.
 
     `score` takes row numbers and a batch size, and gives each row's label index, None where the
@@ -19,15 +19,17 @@ def run_scoring(job: Job, score: Score, *, sizes: Sequence[int] = PEER_BATCHES) 
     """
     rows = range(len(job.prompts))
     if job.mode == "tune":
-        return {"batch": _best_size(rows, score, sizes)}
-    score(rows[: job.warmup_rows], job.batch)
+        return {"batch": _best_size(rows, score)}
+    # the last rows: what a peer still remembers of them is gone when the pass gets there
+    score(rows[-job.warmup_rows :], job.batch)
     with Stopwatch() as clock:
         labels = score(rows, job.batch)
     return {"seconds": clock.seconds, "labels": labels}
 
 
-def _best_size(rows: Sequence[int], score: Score, sizes: Sequence[int]) -> int:
+def _best_size(rows: Sequence[int], score: Score) -> int:
     """The fastest batch on two of the largest; the smallest is run once before, to warm up."""
+    sizes = PEER_BATCHES
     sample = rows[: 2 * max(sizes)]
     score(sample[: min(sizes)], min(sizes))
     best, least = min(sizes), math.inf

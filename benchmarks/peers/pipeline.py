@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from common import Job
+from transformers import pipeline
+
 from peers.picking import label_of, run_scoring
 from peers.stock import load_model, load_tokenizer
-from transformers import pipeline
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -27,4 +28,4 @@ def run(job: Job) -> dict[str, Any]:
         )
         return [label_of(answer[0]["generated_token_ids"][-1], job) for answer in answers]
 
-    return run_scoring(job, score, sizes=(1,))
+    return run_scoring(job, score)

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from common import LEARNING_RATE, Job, Stopwatch
+
 from peers.stock import attach, batches, checked_rows, load_model, padded
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from common import Job, Stopwatch
+
 from sentilora.bases import load_base, resolve
 from sentilora.encoding import PromptEncoder
 from sentilora.scoring import LabelScorer

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from common import ALPHA, DROPOUT, LEARNING_RATE, RANK, Job, Stopwatch
+
 from peers.stock import batches, checked_rows
 from sentilora.adapters import AdapterSettings, trainable_parameters
 from sentilora.bases import load_base, resolve

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from common import LEARNING_RATE, Job, Stopwatch
 from datasets import Dataset, disable_progress_bars
-from peers.stock import attach, checked_rows, load_model, load_tokenizer
 from transformers import TrainerCallback
 from trl import SFTConfig, SFTTrainer
+
+from peers.stock import attach, checked_rows, load_model, load_tokenizer
 
 
 def run(job: Job) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from unsloth import FastLanguageModel  # isort: skip  # it patches what is impor
 
 import torch
 from common import ALPHA, DROPOUT, RANK, Job
+
 from peers.plain_training import train
 from peers.stock import without_dropout
 

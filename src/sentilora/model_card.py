@@ -148,7 +148,11 @@ def _training(
         f"- Data: {data_name} ({rows} rows)",
         f"- {kind}: rank {adapter.rank}, alpha {adapter.alpha:g}, dropout {adapter.dropout:g}, on "
         f"{_list(adapter.targets)}",
-        *(f"- {key.replace('_', ' ')}: {value}" for key, value in training.items()),
+        *(
+            f"- {key.replace('_', ' ')}: {value}"
+            for key, value in training.items()
+            if value is not None
+        ),
         f"- Base: {base.name}, {base.dtype}, weights {base.fingerprint[:16]}",
     ]
     if base.quantization:
