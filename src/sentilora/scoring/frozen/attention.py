@@ -30,9 +30,23 @@ class Layout:
     queries: Tensor | None = None
 
     @property
-    def per_row(self) -> int:
-        """Queries a row."""
-        return self.width if self.queries is None else self.queries.shape[1]
+    def tokens(self) -> int:
+        """N."""
+        return self.prefix + self.rows * self.width
+
+    def pick(self, x: Tensor) -> Tensor:
+        """Of [N, ...] the asked-for positions, [B * Q, ...]."""
+        return x[self._places()]
+
+    def put_back(self, grad: Tensor) -> Tensor:
+        """The gradient of `pick`'s argument: [N, ...], zero where nothing was asked for."""
+        result = grad.new_zeros(self.tokens, *grad.shape[1:])
+        return result.index_add_(0, self._places(), grad)
+
+    def _places(self) -> Tensor:
+        assert self.queries is not None
+        starts = torch.arange(self.rows, device=self.queries.device) * self.width
+        return (self.prefix + starts.unsqueeze(1) + self.queries).flatten()
 
     def row_mask(self, like: Tensor, heads: int) -> Tensor:
         """Additive [1 or B, 1, heads * Q, P + T]: queries see the instruction and what is not

@@ -153,7 +153,7 @@ def _forward(
     q, k, v = _heads(qkv, shape, batch.rotary)
     attention, prefix, rows = _attention(q, k, v, layout, shape, last)
     if last:
-        x_in, x = x, _asked(x, layout)
+        x_in, x = x, layout.pick(x)
     else:
         x_in = x
     attended = block.out.forward(attention).add_(x)
@@ -192,7 +192,7 @@ def _backward(
         through = grad_low @ adapter.a
         grad_normed.add_(through if kept.mask is None else through.mul_(kept.mask))
     grad_x = block.norm_attention.backward(grad_normed, kept.x, kept.norm)
-    return grad_x.add_(_unasked(grad, batch.layout) if last else grad), grads
+    return grad_x.add_(batch.layout.put_back(grad) if last else grad), grads
 
 
 def _dropout(x: Tensor, keep: float) -> tuple[Tensor, Tensor | None]:
@@ -239,7 +239,7 @@ def _attention(
             results.append(ungroup(output, shape.heads))
         row_k = torch.cat([prefix_k.expand(rows, -1, -1, -1), row_k], dim=2)
         row_v = torch.cat([prefix_v.expand(rows, -1, -1, -1), row_v], dim=2)
-    asked = _asked(q, layout) if last else q[front:]
+    asked = layout.pick(q) if last else q[front:]
     row_q = group(asked, rows, groups)
     per_row = layout if last else Layout(front, rows, layout.width)
     mask = per_row.row_mask(like, repeats)
@@ -256,7 +256,7 @@ def _attention_backward(
     front, rows = layout.prefix, layout.rows
     front_rows = 0 if last else front  # rows of `grad` that are the instruction's
     heads = grad.view(len(grad), shape.heads, shape.size)
-    result = heads.new_zeros(front + rows * layout.width, shape.heads + 2 * groups, shape.size)
+    result = heads.new_zeros(layout.tokens, shape.heads + 2 * groups, shape.size)
     into_q, into_k, into_v = result.split([shape.heads, groups, groups], dim=1)
 
     grad_q, grad_k, grad_v = attend_backward(
@@ -264,7 +264,7 @@ def _attention_backward(
     )
     grad_q = ungroup(grad_q, shape.heads).view(-1, shape.heads, shape.size)
     if last:
-        into_q.copy_(_unasked(grad_q, layout))
+        into_q.copy_(layout.put_back(grad_q))
     else:
         into_q[front:] = grad_q
     into_k[front:] = _rows_of(grad_k[:, :, front:], groups)
@@ -288,20 +288,3 @@ def _attention_backward(
 def _rows_of(x: Tensor, groups: int) -> Tensor:
     """[rows, groups, M, d] to [rows * M, groups, d]."""
     return x.transpose(1, 2).reshape(-1, groups, x.shape[-1])
-
-
-def _asked(x: Tensor, layout: Layout) -> Tensor:
-    """Of [N, ...] the rows at the asked-for positions, [B * Q, ...]."""
-    return x[_places(layout)]
-
-
-def _unasked(grad: Tensor, layout: Layout) -> Tensor:
-    """The inverse of `_asked` for gradients: [N, ...], zero elsewhere."""
-    result = grad.new_zeros(layout.prefix + layout.rows * layout.width, *grad.shape[1:])
-    return result.index_add_(0, _places(layout), grad)
-
-
-def _places(layout: Layout) -> Tensor:
-    assert layout.queries is not None
-    starts = torch.arange(layout.rows, device=layout.queries.device) * layout.width
-    return (layout.prefix + starts.unsqueeze(1) + layout.queries).flatten()
