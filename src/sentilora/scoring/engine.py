@@ -1,4 +1,4 @@
-"""Runs a causal LM over batches of sequences and gives the logits where labels are predicted.
+"""Runs a causal LM over batches of sequences and gives their label terms.
 
 `SharedEngine` runs the instruction once for all rows of a batch and expands its keys and values,
 with gradients, to them; only label positions reach the head. `PlainEngine` is the model's own
@@ -21,10 +21,12 @@ from sentilora.scoring.sequences import Batch
 
 
 class SharedEngine:
-    """Shared instruction, no logits but at label positions.
+    """Shared instruction, no head but at label positions.
 
     Raises AttributeError or TypeError for a model that isn't built as body and linear head.
     """
+
+    branching = False
 
     def __init__(self, model: Any, prefix_ids: Sequence[int]) -> None:
         self.model = model
@@ -40,27 +42,37 @@ class SharedEngine:
         """An engine for any model; the caller finds out whether it agrees with the model's own."""
         return cls(model, prefix_ids)
 
-    def prefix(self) -> DynamicCache | None:
+    def prepare(self, shared_rows: int) -> DynamicCache | None:
         """The instruction's keys and values, one row, with gradients where they are on.
 
-        None under gradient checkpointing, which drops a cache; rows are then run whole. The cache
-        is made without the model's configuration, so layers with a sliding window keep every key
-        too, and their mask alone decides what a position sees.
+        None where no row shares it, and under gradient checkpointing, which drops a cache; rows are
+        then run whole. The cache is made without the model's configuration, so layers with a
+        sliding window keep every key too, and their mask alone decides what a position sees.
         """
-        if self._checkpoints_gradients():
+        if not shared_rows or self._checkpoints_gradients():
             return None
         cache = DynamicCache()
         device = self.head.weight.device
         self._run(torch.tensor([self.prefix_ids], device=device), cache)
         return cache
 
-    def logits(self, batch: Batch, prefix: DynamicCache | None) -> Tensor:
-        """[P, V] logits at the batch's positions; `prefix` is `self.prefix()` if shared."""
+    def terms(self, batch: Batch, prefix: DynamicCache | None) -> tuple[Tensor, Tensor]:
+        """[M] the terms' log-probabilities, and whether each is the likeliest of all tokens."""
+        hidden = self._hidden(batch, prefix)
+        return self.head.terms(hidden, batch.term_positions, batch.term_tokens)
+
+    def token_logits(self, batch: Batch, prefix: DynamicCache | None) -> Tensor:
+        """[M] the terms' logits alone."""
+        hidden = self._hidden(batch, prefix)
+        return self.head.token_logits(hidden, batch.term_positions, batch.term_tokens)
+
+    def _hidden(self, batch: Batch, prefix: DynamicCache | None) -> Tensor:
+        """[P, D] at the batch's positions; `prefix` is what `prepare` gave."""
         if batch.shared and prefix is not None:
             hidden = self._run(batch.input_ids, _expanded(prefix, len(batch.input_ids)))
-            return self.head.logits(hidden[batch.position_rows, batch.position_columns])
+            return hidden[batch.position_rows, batch.position_columns]
         ids, columns = _whole_rows(batch, self.prefix_ids)
-        return self.head.logits(self._run(ids, None)[batch.position_rows, columns])
+        return self._run(ids, None)[batch.position_rows, columns]
 
     def _checkpoints_gradients(self) -> bool:
         # The flags themselves: transformers has renamed the property that gathers them.
@@ -79,15 +91,27 @@ class SharedEngine:
 class PlainEngine:
     """The model's own forward over whole rows, padded, with every logit."""
 
+    branching = False
+
     def __init__(self, model: Any, prefix_ids: Sequence[int]) -> None:
         self.model = model
         self.prefix_ids = list(prefix_ids)
 
-    def prefix(self) -> None:
-        return None
+    def prepare(self, shared_rows: int) -> None:
+        """Nothing: each row is run whole."""
 
-    def logits(self, batch: Batch, prefix: None = None) -> Tensor:
-        """[P, V] logits at the batch's positions."""
+    def terms(self, batch: Batch, prepared: None) -> tuple[Tensor, Tensor]:
+        """[M] the terms' log-probabilities, and whether each is the likeliest of all tokens."""
+        logits = self._logits(batch)
+        log_probs = torch.log_softmax(logits, dim=-1)[batch.term_positions, batch.term_tokens]
+        return log_probs, logits.argmax(dim=-1)[batch.term_positions] == batch.term_tokens
+
+    def token_logits(self, batch: Batch, prepared: None) -> Tensor:
+        """[M] the terms' logits alone."""
+        return self._logits(batch)[batch.term_positions, batch.term_tokens]
+
+    def _logits(self, batch: Batch) -> Tensor:
+        """[P, V] at the batch's positions."""
         ids, columns = _whole_rows(batch, self.prefix_ids)
         picked = self.model(input_ids=ids, use_cache=False).logits[batch.position_rows, columns]
         return picked.to(torch.promote_types(picked.dtype, torch.float32))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import Tensor
 
 from sentilora.encoding import EncodedPrompt, PromptEncoder
@@ -21,7 +22,7 @@ from sentilora.errors import UserError
 from sentilora.scoring.engine import PlainEngine, SharedEngine
 from sentilora.scoring.frozen import FrozenEngine
 from sentilora.scoring.scores import Scores
-from sentilora.scoring.sequences import Batch, all_labels, batches, gold_labels
+from sentilora.scoring.sequences import Batch, Wanted, all_labels, batches, gold_labels
 
 logger = logging.getLogger(__name__)
 
@@ -87,23 +88,43 @@ class LabelScorer:
         self, prompts: Sequence[EncodedPrompt], progress: Callable[[int], None] | None = None
     ) -> Scores:
         """As `score`, for prompts that are encoded already. Dropout is off, whatever the mode."""
-        shape = (len(prompts), len(self.encoder.label_ids))
-        log_probs = np.zeros(shape)
-        greedy = np.ones(shape, dtype=bool)
-        wanted = all_labels(prompts, self.encoder.label_ids)
-        pending = np.array([sum(len(label.label_ids) for label in row) for row in wanted])
-        with torch.inference_mode(), _evaluating(self.model):
-            prefix = self._prefix(prompts)
-            for batch in self._batches(wanted, self.token_budget):
-                terms, chosen = _terms(self._engine.logits(batch, prefix), batch)
-                slots = batch.term_slots.cpu().numpy()
-                np.add.at(log_probs.reshape(-1), slots, terms.double().cpu().numpy())
-                np.logical_and.at(greedy.reshape(-1), slots, chosen.cpu().numpy())
-                rows = slots // shape[1]
-                np.subtract.at(pending, rows, 1)
-                if progress is not None:
-                    progress(int((pending[np.unique(rows)] == 0).sum()))
-        return Scores(log_probs.astype(np.float32), np.asarray(greedy.any(axis=1)))
+        labels = len(self.encoder.label_ids)
+        log_probs = np.zeros(len(prompts) * labels)
+        greedy = np.ones(len(prompts) * labels, dtype=bool)
+
+        def take(batch: Batch, prepared: Any) -> None:
+            terms, chosen = self._engine.terms(batch, prepared)
+            slots = batch.term_slots.cpu().numpy()
+            np.add.at(log_probs, slots, terms.double().cpu().numpy())
+            np.logical_and.at(greedy, slots, chosen.cpu().numpy())
+
+        self._infer(prompts, take, progress)
+        return Scores(
+            log_probs.reshape(-1, labels).astype(np.float32),
+            np.asarray(greedy.reshape(-1, labels).any(axis=1)),
+        )
+
+    def probabilities(
+        self,
+        prompts: Sequence[EncodedPrompt],
+        progress: Callable[[int], None] | None = None,
+    ) -> NDArray[np.float32]:
+        """[N, K] each label's probability given that it is one of the labels.
+
+        Those of `score_prompts`, for less: labels of one token are held against each other by their
+        own rows of the vocabulary alone.
+        """
+        alone = all(len(ids) == 1 for ids in self.encoder.label_ids)
+        if not alone or any(prompt.continuations for prompt in prompts):
+            return self.score_prompts(prompts, progress).probabilities
+        logits = np.zeros(len(prompts) * len(self.encoder.label_ids))
+
+        def take(batch: Batch, prepared: Any) -> None:
+            found = self._engine.token_logits(batch, prepared).double().cpu().numpy()
+            logits[batch.term_slots.cpu().numpy()] = found
+
+        self._infer(prompts, take, progress)
+        return softmax(logits.reshape(len(prompts), -1), axis=1).astype(np.float32)
 
     def loss(self, prompts: Sequence[EncodedPrompt], gold: Sequence[int]) -> Tensor:
         """[N] the negative log-likelihood of each prompt's own label, with gradients.
@@ -125,22 +146,40 @@ class LabelScorer:
         return torch.nn.functional.cross_entropy(scores, target, reduction="none")
 
     def _log_likelihood(
-        self, wanted: list[list[Any]], slots: int, prompts: Sequence[EncodedPrompt]
+        self, wanted: list[list[Wanted]], slots: int, prompts: Sequence[EncodedPrompt]
     ) -> Tensor:
-        prefix = self._prefix(prompts)
+        prepared: Any = self._engine.prepare(sum(prompt.shared for prompt in prompts))
         parts = []
         for batch in self._batches(wanted, token_budget=2**62):
-            terms, _ = _terms(self._engine.logits(batch, prefix), batch)
+            terms, _ = self._engine.terms(batch, prepared)
             zeros = torch.zeros(slots, dtype=terms.dtype, device=terms.device)
             parts.append(zeros.index_add(0, batch.term_slots, terms))
         return torch.stack(parts).sum(dim=0)
 
-    def _prefix(self, prompts: Sequence[EncodedPrompt]) -> Any:
-        return self._engine.prefix() if any(prompt.shared for prompt in prompts) else None
+    def _infer(
+        self,
+        prompts: Sequence[EncodedPrompt],
+        take: Callable[[Batch, Any], None],
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        """Hands the batches of all labels to `take`, with what the engine prepared for them.
 
-    def _batches(self, wanted: list[list[Any]], token_budget: int) -> Any:
-        prefix_length = len(self.encoder.prefix_ids)
-        for batch in batches(wanted, prefix_length, token_budget, pad_id=0):
+        Gradients and dropout are off. `progress` is told of the prompts done after each batch.
+        """
+        wanted = all_labels(prompts, self.encoder.label_ids)
+        pending = np.array([sum(len(label.label_ids) for label in row) for row in wanted])
+        with torch.inference_mode(), _evaluating(self.model):
+            prepared: Any = self._engine.prepare(sum(prompt.shared for prompt in prompts))
+            for batch in self._batches(wanted, self.token_budget):
+                take(batch, prepared)
+                rows = batch.term_slots.cpu().numpy() // len(self.encoder.label_ids)
+                np.subtract.at(pending, rows, 1)
+                if progress is not None:
+                    progress(int((pending[np.unique(rows)] == 0).sum()))
+
+    def _batches(self, wanted: list[list[Wanted]], token_budget: int) -> Iterator[Batch]:
+        prefix_length, branching = len(self.encoder.prefix_ids), self._engine.branching
+        for batch in batches(wanted, prefix_length, token_budget, pad_id=0, branching=branching):
             yield batch.to(self.device)
 
     def _check_window(self, causal_lm: Any) -> None:
@@ -219,13 +258,3 @@ def _evaluating(model: torch.nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-def _terms(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """[M] each label token's log-probability, and whether it is the likeliest of all tokens."""
-    normaliser = torch.logsumexp(logits, dim=-1)
-    picked = logits[batch.term_positions, batch.term_tokens]
-    likeliest = logits.argmax(dim=-1)
-    return picked - normaliser[batch.term_positions], (
-        likeliest[batch.term_positions] == batch.term_tokens
-    )

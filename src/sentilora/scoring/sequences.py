@@ -1,9 +1,12 @@
 """Which token sequences are run for a set of prompts, and where labels are predicted in them.
 
 A prompt's last position predicts a label's first token; to predict its further tokens, the tokens
-before them are appended to the prompt. A *sequence* is a prompt with such a stub, a *term* one
-label token to be predicted at one position, and log p(label | text) is the sum of its terms. Labels
-of one token need one sequence a prompt, with an empty stub.
+before them stand behind the prompt. A *term* is one label token to be predicted at one position,
+and log p(label | text) is the sum of its terms. Labels of one token need nothing behind the prompt.
+
+Where labels share their first tokens, what stands behind the prompt is a trie, one column a node. A
+path that can mask columns from each other and place them freely runs the whole trie behind one
+prompt (`branching`); for any other each branch is a sequence of its own.
 
 Sequences are grouped by length, so that there is next to no padding, under a budget of padded
 tokens. Padding stands on the right, where no real position can see it.
@@ -12,7 +15,8 @@ tokens. Padding stands on the right, where no real position can see it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,44 +38,82 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences run together, and what is read from them.
+    """Sequences run together, longest first, and what is read from them.
 
+    lengths
+        [B], each sequence's number of columns; the rest of its row is padding.
     input_ids
         [B, T] int64, right-padded; without the instruction's ids where `shared`.
     position_rows, position_columns
         [P] int64, the distinct positions whose next token is asked for.
+    queries, position_queries
+        [B, Q] int64, the same as columns for each row, its last one repeated where it has fewer;
+        and [P], which of the B * Q each position is.
     term_positions, term_tokens, term_slots
         [M] int64: the index into the positions, the label token, and the slot it counts for.
+    places, visible
+        [B, T] int64 and [B, T, T] bool: where each column stands in its sequence, and which columns
+        it sees. None where no row branches: each stands behind the one before it and sees all up to
+        itself.
     """
 
     shared: bool
+    lengths: tuple[int, ...]
     input_ids: Tensor
     position_rows: Tensor
     position_columns: Tensor
+    queries: Tensor
+    position_queries: Tensor
     term_positions: Tensor
     term_tokens: Tensor
     term_slots: Tensor
+    places: Tensor | None = None
+    visible: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
-        moved = {
-            name: value.to(device, non_blocking=True)
+        """The batch on a device; to a GPU the copies wait for nobody."""
+        if device.type == "cpu":
+            return self
+        moved: dict[str, Any] = {
+            name: (value.pin_memory() if device.type == "cuda" else value).to(
+                device, non_blocking=True
+            )
             for name, value in vars(self).items()
             if isinstance(value, Tensor)
         }
-        return Batch(shared=self.shared, **moved)
+        return replace(self, **moved)
 
 
 @dataclass
 class _Run:
-    """A sequence, with the terms read from it as (offset of the position, token, slot)."""
+    """A prompt with what stands behind it, and the terms read there.
+
+    nodes
+        From the label tokens up to a node to its column behind the prompt's last, which is 0.
+    terms
+        (node, token, slot).
+    """
 
     prompt: EncodedPrompt
-    stub: tuple[int, ...]
-    terms: list[tuple[int, int, int]]
+    nodes: dict[tuple[int, ...], int] = field(default_factory=lambda: {(): 0})
+    terms: list[tuple[int, int, int]] = field(default_factory=list)
 
     @property
     def length(self) -> int:
-        return len(self.prompt.ids) + len(self.stub)
+        return len(self.prompt.ids) + len(self.nodes) - 1
+
+    @property
+    def branches(self) -> bool:
+        return len(self.nodes) > 1 + max(map(len, self.nodes))
+
+    def takes(self, stub: tuple[int, ...]) -> bool:
+        """Whether a label with these tokens before its last fits in without a branch."""
+        return all(stub[:k] in self.nodes for k in range(len(stub) + 1))
+
+    def add(self, wanted: Wanted) -> None:
+        for k, token in enumerate(wanted.label_ids):
+            node = self.nodes.setdefault(wanted.label_ids[:k], len(self.nodes))
+            self.terms.append((node, token, wanted.slot))
 
 
 def all_labels(
@@ -99,13 +141,18 @@ def gold_labels(
 
 
 def batches(
-    wanted: Sequence[Sequence[Wanted]], prefix_length: int, token_budget: int, pad_id: int
+    wanted: Sequence[Sequence[Wanted]],
+    prefix_length: int,
+    token_budget: int,
+    pad_id: int,
+    *,
+    branching: bool = False,
 ) -> Iterator[Batch]:
     """The sequences for `wanted` (one inner list a prompt), longest first.
 
     Longest first, so that a lack of memory shows at once and not near the end.
     """
-    runs = [run for of_prompt in wanted for run in _runs(of_prompt)]
+    runs = [run for of_prompt in wanted for run in _runs(of_prompt, branching)]
     for shared in (True, False):
         group = [run for run in runs if run.prompt.shared == shared]
         group.sort(key=lambda run: -run.length)
@@ -117,16 +164,16 @@ def batches(
             group = group[size:]
 
 
-def _runs(wanted: Sequence[Wanted]) -> list[_Run]:
+def _runs(wanted: Sequence[Wanted], branching: bool) -> list[_Run]:
     """The fewest sequences that predict every token of the wanted labels of one prompt."""
     runs: list[_Run] = []
     for item in sorted(wanted, key=lambda item: -len(item.label_ids)):
         stub = item.label_ids[:-1]
-        run = next((run for run in runs if run.stub[: len(stub)] == stub), None)
+        run = next((run for run in runs if branching or run.takes(stub)), None)
         if run is None:
-            run = _Run(item.prompt, stub, [])
+            run = _Run(item.prompt)
             runs.append(run)
-        run.terms += [(k, token, item.slot) for k, token in enumerate(item.label_ids)]
+        run.add(item)
     return runs
 
 
@@ -134,14 +181,48 @@ def _collate(runs: Sequence[_Run], skipped: int, shared: bool, pad_id: int) -> B
     width = max(run.length for run in runs) - skipped
     rows = []
     positions: dict[tuple[int, int], int] = {}
+    asked: list[list[int]] = []
     terms: list[tuple[int, int, int]] = []
     for row, run in enumerate(runs):
-        ids = [*run.prompt.ids[skipped:], *run.stub]
+        ids = [*run.prompt.ids[skipped:], *(path[-1] for path in run.nodes if path)]
         rows.append(ids + [pad_id] * (width - len(ids)))
         last = len(run.prompt.ids) - skipped - 1
-        for offset, token, slot in run.terms:
-            position = positions.setdefault((row, last + offset), len(positions))
-            terms.append((position, token, slot))
-    row_column = torch.tensor(list(positions)).T
-    term = torch.tensor(terms).T
-    return Batch(shared, torch.tensor(rows), row_column[0], row_column[1], *term)
+        asked.append(sorted({last + node for node, _, _ in run.terms}))
+        for column in asked[-1]:
+            positions[row, column] = len(positions)
+        terms += [(positions[row, last + node], token, slot) for node, token, slot in run.terms]
+    most = max(map(len, asked))
+    position, term = torch.tensor(list(positions)).T, torch.tensor(terms).T
+    places, visible = None, None
+    if any(run.branches for run in runs):
+        places, visible = _tries(runs, skipped, width)
+    return Batch(
+        shared=shared,
+        lengths=tuple(run.length - skipped for run in runs),
+        input_ids=torch.tensor(rows),
+        position_rows=position[0],
+        position_columns=position[1],
+        queries=torch.tensor([own + own[-1:] * (most - len(own)) for own in asked]),
+        position_queries=torch.tensor(
+            [row * most + k for row, own in enumerate(asked) for k in range(len(own))]
+        ),
+        term_positions=term[0],
+        term_tokens=term[1],
+        term_slots=term[2],
+        places=places,
+        visible=visible,
+    )
+
+
+def _tries(runs: Sequence[_Run], skipped: int, width: int) -> tuple[Tensor, Tensor]:
+    """Where columns stand and what they see: a node its prompt, the nodes above it, and itself."""
+    places = torch.arange(width).repeat(len(runs), 1)
+    visible = torch.ones(width, width, dtype=torch.bool).tril().repeat(len(runs), 1, 1)
+    for row, run in enumerate(runs):
+        last = len(run.prompt.ids) - skipped - 1
+        for path, node in run.nodes.items():
+            places[row, last + node] = last + len(path)
+            visible[row, last + node, last + 1 :] = False
+            for depth in range(1, len(path) + 1):
+                visible[row, last + node, last + run.nodes[path[:depth]]] = True
+    return places, visible

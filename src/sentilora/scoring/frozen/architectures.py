@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from sentilora.scoring.frozen.layers import (
+    GELU,
     Block,
     LayerNorm,
     Linear,
     RMSNorm,
     Shape,
     SwiGLU,
-    TanhGELU,
 )
 
 
@@ -73,9 +73,7 @@ def _llama(causal_lm: Any) -> FrozenModel | None:
                 _joined([_base(module) for module in projections]),
                 _linear(_base(attention.o_proj)),
                 _rms(layer.post_attention_layernorm),
-                _joined([_base(mlp.gate_proj), _base(mlp.up_proj)]),
-                SwiGLU(),
-                _linear(_base(mlp.down_proj)),
+                SwiGLU(*(_linear(_base(m)) for m in (mlp.gate_proj, mlp.up_proj, mlp.down_proj))),
             )
         )
         qkv.append(projections)
@@ -117,9 +115,7 @@ def _gpt2(causal_lm: Any) -> FrozenModel | None:
                 _transposed(_base(attention.c_attn)),
                 _transposed(_base(attention.c_proj)),
                 _layer_norm(layer.ln_2),
-                _transposed(_base(mlp.c_fc)),
-                TanhGELU(),
-                _transposed(_base(mlp.c_proj)),
+                GELU(_transposed(_base(mlp.c_fc)), _transposed(_base(mlp.c_proj))),
             )
         )
         qkv.append((attention.c_attn,))

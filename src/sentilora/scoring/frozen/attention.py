@@ -1,13 +1,15 @@
 """Attention of many short rows behind one shared instruction, by plain matrix products.
 
-Tokens come as [N, ...], N = P + B * T: the instruction's P first, then B rows of T, padded on the
-right, where causality hides the padding. Rows attend to the instruction's keys and values, which
-are computed once; their gradients are summed over the rows.
+Tokens come as [N, ...], N = F + B * T: in front the instruction's F = P (or none, where its keys
+and values are known already), then B rows of T, padded on the right, where nobody looks. Rows
+attend to the instruction's keys and values, which are computed once; their gradients are summed
+over the rows.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -21,47 +23,76 @@ class Layout:
     prefix, rows, width
         P, B and T.
     queries
-        [B, Q] columns of the rows whose queries are asked for, or None for all T.
+        [B, Q] columns of the rows that are asked for: all that the last block computes queries of.
+    front
+        F: P, or 0 where the instruction's keys and values are given.
+    visible
+        [B, T, T] bool, the columns that each sees; None where each sees itself and those before.
     """
 
     prefix: int
     rows: int
     width: int
-    queries: Tensor | None = None
+    queries: Tensor
+    front: int
+    visible: Tensor | None = None
 
-    @property
-    def tokens(self) -> int:
-        """N."""
-        return self.prefix + self.rows * self.width
+    @cached_property
+    def places(self) -> Tensor:
+        """[B * Q] where the asked-for tokens stand among the N."""
+        starts = torch.arange(self.rows, device=self.queries.device) * self.width
+        return (self.front + starts.unsqueeze(1) + self.queries).flatten()
 
     def pick(self, x: Tensor) -> Tensor:
-        """Of [N, ...] the asked-for positions, [B * Q, ...]."""
-        return x[self._places()]
+        """Of [N, ...] the asked-for tokens, [B * Q, ...]."""
+        return x[self.places]
 
     def put_back(self, grad: Tensor) -> Tensor:
         """The gradient of `pick`'s argument: [N, ...], zero where nothing was asked for."""
-        result = grad.new_zeros(self.tokens, *grad.shape[1:])
-        return result.index_add_(0, self._places(), grad)
+        result = grad.new_zeros(self.front + self.rows * self.width, *grad.shape[1:])
+        return result.index_add_(0, self.places, grad)
 
-    def _places(self) -> Tensor:
-        assert self.queries is not None
-        starts = torch.arange(self.rows, device=self.queries.device) * self.width
-        return (self.prefix + starts.unsqueeze(1) + self.queries).flatten()
 
-    def row_mask(self, like: Tensor, heads: int) -> Tensor:
-        """Additive [1 or B, 1, heads * Q, P + T]: queries see the instruction and what is not
-        behind them."""
-        columns = torch.arange(self.width, device=like.device)
-        asked = columns.expand(1, -1) if self.queries is None else self.queries
-        hidden = columns > asked.unsqueeze(-1)  # [1 or B, Q, T]
-        mask = like.new_zeros(*hidden.shape[:2], self.prefix + self.width)
-        mask[:, :, self.prefix :].masked_fill_(hidden, float("-inf"))
-        return mask.repeat(1, heads, 1).unsqueeze(1)
+@dataclass(frozen=True)
+class Masks:
+    """Additive masks for all blocks, with the queries of a group of heads one after the other.
 
-    def prefix_mask(self, like: Tensor, heads: int) -> Tensor:
-        """Additive [1, 1, heads * P, P], causal."""
-        causal = like.new_full((self.prefix, self.prefix), float("-inf")).triu_(1)
-        return causal.repeat(heads, 1).view(1, 1, -1, self.prefix)
+    prefix
+        [1, 1, heads * P, P], or None without a front.
+    rows, asked
+        [1 or B, 1, heads * T, P + T], and for the asked-for columns alone [B, 1, heads * Q, P + T].
+    """
+
+    prefix: Tensor | None
+    rows: Tensor
+    asked: Tensor
+
+    @classmethod
+    def of(cls, layout: Layout, heads: int, like: Tensor) -> Masks:
+        """For `heads` queries a key, in the dtype and on the device of `like`."""
+        columns = torch.arange(layout.width, device=like.device)
+        visible = layout.visible
+        if visible is None:
+            visible = (columns <= columns.unsqueeze(1)).unsqueeze(0)  # [1, T, T]
+            asked = columns <= layout.queries.unsqueeze(-1)  # [B, Q, T]
+        else:
+            which = layout.queries.unsqueeze(-1).expand(-1, -1, layout.width)
+            asked = visible.gather(1, which)
+        causal = None
+        if layout.front:
+            causal = like.new_full((layout.prefix, layout.prefix), float("-inf")).triu_(1)
+            causal = causal.repeat(heads, 1)[None, None]
+        return cls(
+            causal,
+            _behind_prefix(visible, layout.prefix, heads, like),
+            _behind_prefix(asked, layout.prefix, heads, like),
+        )
+
+
+def _behind_prefix(visible: Tensor, prefix: int, heads: int, like: Tensor) -> Tensor:
+    mask = like.new_zeros(*visible.shape[:2], prefix + visible.shape[2])
+    mask[:, :, prefix:].masked_fill_(~visible, float("-inf"))
+    return mask.repeat(1, heads, 1).unsqueeze(1)
 
 
 class Attended(NamedTuple):

@@ -1,23 +1,49 @@
-"""The frozen body as an engine of the scorer: a batch of sequences in, logits out."""
+"""The frozen body as an engine of the scorer: a batch of sequences in, label terms out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from sentilora.scoring.frozen.architectures import FrozenModel, frozen_model
-from sentilora.scoring.frozen.attention import Layout
-from sentilora.scoring.frozen.body import Adapter, Batch, run_body
+from sentilora.scoring.frozen.attention import Layout, Masks
+from sentilora.scoring.frozen.body import Adapter, Body, Keys, Part
+from sentilora.scoring.frozen.dropout import Dropout
 from sentilora.scoring.frozen.layers import Rotary, Shape
 from sentilora.scoring.head import Head
-from sentilora.scoring.sequences import Batch as Sequences
+from sentilora.scoring.sequences import Batch
+
+# From how many rows on the instruction is run once, ahead of all, where no gradients are needed; it
+# is a pass of its own over all weights.
+_ROWS_FOR_PREFIX = 16
+# Each part of a batch has so many tokens at least: fewer make no good matrix product.
+_TOKENS_OF_PART = 256
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What all batches of a job have in common.
+
+    keep
+        The share of the adapters' inputs that dropout keeps.
+    keys
+        Those of the instruction, if it was run ahead of the batches.
+    """
+
+    body: Body
+    keep: float
+    keys: list[Keys] | None = None
 
 
 class FrozenEngine:
     """Runs a model that `frozen_model` knows. `create` answers None for any other."""
+
+    branching = True
 
     def __init__(self, causal_lm: Any, model: FrozenModel, prefix_ids: Sequence[int]) -> None:
         self.model = model
@@ -32,54 +58,107 @@ class FrozenEngine:
             return None
         return cls(causal_lm, model, prefix_ids)
 
-    def prefix(self) -> None:
-        """Nothing is run before the batches: the instruction goes along with each."""
+    def prepare(self, shared_rows: int) -> Prepared:
+        """The adapters as they are now, and the instruction's keys if that pays.
 
-    def logits(self, batch: Sequences, prefix: None = None) -> Tensor:
-        """[P, V] logits at the batch's positions."""
-        front = len(self.prefix_ids) if batch.shared else 0
-        queries, chosen = _positions(batch)
-        rows, width = batch.input_ids.shape
-        layout = Layout(front, rows, width, queries)
-        ids = batch.input_ids.flatten()
-        if front:
-            ids = torch.cat([self.prefix_ids, ids])
-        span = torch.arange(front + layout.width, device=ids.device)
-        positions = torch.cat([span[:front], span[front:].repeat(layout.rows)])
-        adapters, keep = _adapters(self.model.qkv, self.model.shape, self.head.weight.dtype)
-        hidden = run_body(
-            self.model.blocks,
-            self.model.shape,
-            self.model.embed(ids, positions),
-            Batch(layout, self._rotary(span, positions), keep),
-            adapters,
-        )
-        return self.head.logits(self.model.norm(hidden[chosen]))
+        With gradients the instruction goes along with each batch.
+        """
+        model = self.model
+        adapters, keep = _adapters(model.qkv, model.shape, self.head.weight.dtype)
+        body = Body(model.blocks, model.shape, adapters)
+        if torch.is_grad_enabled() or shared_rows < _ROWS_FOR_PREFIX:
+            return Prepared(body, keep)
+        width = len(self.prefix_ids)
+        first = self.prefix_ids.new_zeros(1, 1)
+        layout = Layout(0, 1, width, first, front=0)
+        positions = torch.arange(width, device=self.prefix_ids.device)
+        alone = self._part(layout, self.prefix_ids, positions, self._rotary(width), None)
+        return Prepared(body, keep, body.keys(alone))
 
-    def _rotary(self, span: Tensor, positions: Tensor) -> Rotary | None:
+    def terms(self, batch: Batch, prepared: Prepared) -> tuple[Tensor, Tensor]:
+        """[M] the terms' log-probabilities, and whether each is the likeliest of all tokens."""
+        hidden = self._hidden(batch, prepared)
+        return self.head.terms(hidden, batch.term_positions, batch.term_tokens)
+
+    def token_logits(self, batch: Batch, prepared: Prepared) -> Tensor:
+        """[M] the terms' logits alone."""
+        hidden = self._hidden(batch, prepared)
+        return self.head.token_logits(hidden, batch.term_positions, batch.term_tokens)
+
+    def _hidden(self, batch: Batch, prepared: Prepared) -> Tensor:
+        """[P, D] at the batch's positions, behind the last norm."""
+        hidden = prepared.body.run(list(self._parts(batch, prepared)))
+        return self.model.norm(hidden[batch.position_queries])
+
+    def _parts(self, batch: Batch, prepared: Prepared) -> Iterator[Part]:
+        prefix = len(self.prefix_ids) if batch.shared else 0
+        keys = prepared.keys if batch.shared else None
+        front = 0 if keys else prefix
+        tables = self._rotary(prefix + batch.lengths[0])
+        cuts = _cuts(batch.lengths, self.prefix_ids.device)
+        generators = self._generators(len(cuts) - 1, prepared.keep)
+        for (start, end), generator in zip(pairwise(cuts), generators, strict=True):
+            width = batch.lengths[start]  # the longest of these
+            visible = None
+            places = torch.arange(width, device=self.prefix_ids.device).repeat(end - start)
+            if batch.visible is not None and batch.places is not None:
+                visible = batch.visible[start:end, :width, :width]
+                places = batch.places[start:end, :width].flatten()
+            layout = Layout(prefix, end - start, width, batch.queries[start:end], front, visible)
+            ids, positions = batch.input_ids[start:end, :width].flatten(), places + prefix
+            if front:
+                ids = torch.cat([self.prefix_ids, ids])
+                positions = torch.cat([torch.arange(front, device=ids.device), positions])
+            dropout = Dropout(prepared.keep, generator) if generator else None
+            yield self._part(layout, ids, positions, tables, dropout, keys)
+
+    def _part(
+        self,
+        layout: Layout,
+        ids: Tensor,
+        positions: Tensor,
+        tables: Rotary | None,
+        dropout: Dropout | None,
+        keys: list[Keys] | None = None,
+    ) -> Part:
+        shape = self.model.shape
+        x = self.model.embed(ids, positions)
+        wide = x.new_empty(0, dtype=torch.promote_types(x.dtype, torch.float32))
+        masks = Masks.of(layout, shape.heads // shape.groups, wide)
+        return Part(x, layout, masks, tables and tables.at(positions), dropout, keys)
+
+    def _rotary(self, length: int) -> Rotary | None:
+        """Tables for positions 0 to `length`."""
         if self.model.rotary is None:
             return None
-        cos, sin = self.model.rotary(span)
+        cos, sin = self.model.rotary(torch.arange(length, device=self.prefix_ids.device))
         half = sin.shape[-1] // 2
-        sin = torch.cat([-sin[:, :half], sin[:, half:]], dim=-1)
-        return Rotary(cos[positions].unsqueeze(1), sin[positions].unsqueeze(1))
+        return Rotary(cos, torch.cat([-sin[:, :half], sin[:, half:]], dim=-1))
+
+    def _generators(self, count: int, keep: float) -> list[torch.Generator | None]:
+        """One a part, seeded by torch's own generator; none without dropout."""
+        if keep == 1.0:
+            return [None] * count
+        device = self.prefix_ids.device
+        seeds = torch.randint(2**63 - 1, (count,)).tolist()
+        return [torch.Generator(device).manual_seed(seed) for seed in seeds]
 
 
-def _positions(batch: Sequences) -> tuple[Tensor, Tensor]:
-    """The asked-for columns [B, Q] of each row, and which of the B * Q the batch's positions are.
+def _cuts(lengths: Sequence[int], device: torch.device) -> list[int]:
+    """Where a batch is cut into parts of about as many tokens, 0 and its end included.
 
-    Rows that ask for fewer than Q repeat their last column, whose result nobody reads.
+    On a CPU there are as many parts as threads, if each has enough to do; elsewhere one.
     """
-    rows, columns = batch.position_rows, batch.position_columns
-    count = torch.bincount(rows, minlength=len(batch.input_ids))
-    most = int(count.max())
-    order = torch.argsort(rows, stable=True)
-    starts = count.cumsum(0) - count
-    rank = torch.empty_like(rows)
-    rank[order] = torch.arange(len(rows), device=rows.device) - starts[rows[order]]
-    queries = torch.zeros(len(count), most, dtype=torch.int64, device=rows.device)
-    queries[rows, rank] = columns
-    return queries, rows * most + rank
+    if device.type != "cpu":
+        return [0, len(lengths)]
+    total = sum(lengths)
+    parts = min(torch.get_num_threads(), max(1, total // _TOKENS_OF_PART))
+    cuts, done = [0], 0
+    for row, length in enumerate(lengths, start=1):
+        done += length
+        if done * parts >= total * len(cuts):
+            cuts.append(row)
+    return cuts
 
 
 def _adapters_fit(causal_lm: Any, model: FrozenModel) -> bool:
@@ -96,26 +175,34 @@ def _adapters(
     qkv: Sequence[tuple[Any, ...]], shape: Shape, dtype: torch.dtype
 ) -> tuple[list[Adapter | None], float]:
     """For each block its adapters as one pair of matrices, and the share that dropout keeps."""
-    keep = 1.0
-    adapters: list[Adapter | None] = []
-    for modules in qkv:
-        widths = shape.widths if len(modules) == 3 else (sum(shape.widths),)
-        active = [
+    active = [
+        [
             module if getattr(module, "lora_A", None) and not module.disable_adapters else None
             for module in modules
         ]
-        adapters.append(_adapter(active, widths, dtype))
-        for module in active:
-            if module is not None and module.lora_dropout["default"].training:
-                keep = 1 - getattr(module.lora_dropout["default"], "p", 0.0)
-    return adapters, keep
+        for modules in qkv
+    ]
+    drops = {
+        getattr(module.lora_dropout["default"], "p", 0.0)
+        for modules in active
+        for module in modules
+        if module is not None and module.lora_dropout["default"].training
+    }
+    keep = 1 - max(drops, default=0.0)
+    return [_adapter(modules, shape, dtype, keep) for modules in active], keep
 
 
-def _adapter(modules: Sequence[Any], widths: Sequence[int], dtype: torch.dtype) -> Adapter | None:
-    """Adapters of the parts of one projection side by side: A stacked, B along the diagonal."""
+def _adapter(
+    modules: Sequence[Any], shape: Shape, dtype: torch.dtype, keep: float
+) -> Adapter | None:
+    """Adapters of the parts of one projection side by side: A stacked, B along the diagonal.
+
+    Dropout's scaling is in A: `masked` only takes away.
+    """
     there = [module for module in modules if module is not None]
     if not there:
         return None
+    widths = shape.widths if len(modules) == 3 else (sum(shape.widths),)
     a = torch.cat([module.lora_A["default"].weight for module in there])
     column = 0
     parts = []
@@ -126,4 +213,4 @@ def _adapter(modules: Sequence[Any], widths: Sequence[int], dtype: torch.dtype) 
         b = module.lora_B["default"].weight * module.scaling["default"]
         parts.append(torch.nn.functional.pad(b, (column, len(a) - column - b.shape[1])))
         column += b.shape[1]
-    return Adapter(a.to(dtype), torch.cat(parts).to(dtype))
+    return Adapter((a / keep).to(dtype), torch.cat(parts).to(dtype))

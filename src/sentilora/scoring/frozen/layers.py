@@ -21,6 +21,9 @@ class Norm(Protocol):
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The normalised rows, and what the backward needs besides `x`."""
 
+    def apply(self, x: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
+        """The normalised rows again, from what the forward kept."""
+
     def backward(self, grad: Tensor, x: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
         """The gradient of `x`."""
 
@@ -39,7 +42,6 @@ class RMSNorm:
         return self.apply(x, (scale,)), (scale,)
 
     def apply(self, x: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
-        """The normalised rows again, from what the forward kept."""
         return (x * kept[0]).to(x.dtype).mul_(self.weight)
 
     def backward(self, grad: Tensor, x: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
@@ -64,7 +66,6 @@ class LayerNorm:
         return y, (mean, scale)
 
     def apply(self, x: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
-        """The normalised rows again."""
         return F.layer_norm(x, [x.shape[-1]], self.weight, self.bias, self.eps)
 
     def backward(self, grad: Tensor, x: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
@@ -72,41 +73,6 @@ class LayerNorm:
         return aten.native_layer_norm_backward(
             grad, x, [x.shape[-1]], mean, scale, self.weight, self.bias, [True, False, False]
         )[0]
-
-
-class Activation(Protocol):
-    """From the MLP's first projection to the input of its second, row by row."""
-
-    def forward(self, up: Tensor) -> Tensor: ...
-
-    def backward(self, grad: Tensor, up: Tensor) -> Tensor:
-        """The gradient of `up`."""
-
-
-class SwiGLU:
-    """`silu(gate) * value` of the two halves (Shazeer 2020)."""
-
-    def forward(self, up: Tensor) -> Tensor:
-        gate, value = up.chunk(2, dim=-1)
-        return F.silu(gate).mul_(value)
-
-    def backward(self, grad: Tensor, up: Tensor) -> Tensor:
-        gate, value = up.chunk(2, dim=-1)
-        result = torch.empty_like(up)
-        grad_gate, grad_value = result.chunk(2, dim=-1)
-        torch.mul(grad, F.silu(gate), out=grad_value)
-        grad_gate.copy_(aten.silu_backward(grad * value, gate))
-        return result
-
-
-class TanhGELU:
-    """GPT-2's GELU, by its tanh approximation (Hendrycks and Gimpel 2016)."""
-
-    def forward(self, up: Tensor) -> Tensor:
-        return F.gelu(up, approximate="tanh")
-
-    def backward(self, grad: Tensor, up: Tensor) -> Tensor:
-        return aten.gelu_backward(grad, up, approximate="tanh")
 
 
 @dataclass(frozen=True)
@@ -124,16 +90,72 @@ class Linear:
         return grad @ self.weight
 
 
+class MLP(Protocol):
+    """The second half of a block, row by row."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """[N, D] from [N, D], and what the backward needs."""
+
+    def backward(self, grad: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
+        """The gradient of `x`."""
+
+
+@dataclass(frozen=True)
+class SwiGLU:
+    """`down(silu(gate(x)) * value(x))` (Shazeer 2020).
+
+    Gate and value are two products: one of both halves is no faster, and its halves don't lie
+    together, which the elementwise part pays for.
+    """
+
+    gate: Linear
+    value: Linear
+    down: Linear
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        gate, value = self.gate.forward(x), self.value.forward(x)
+        return self.down.forward(F.silu(gate).mul_(value)), (gate, value)
+
+    def backward(self, grad: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
+        gate, value = kept
+        grad = self.down.backward(grad)
+        by_value = F.silu(gate).mul_(grad)
+        by_gate = aten.silu_backward(grad.mul_(value), gate)
+        return self.gate.backward(by_gate).addmm_(by_value, self.value.weight)
+
+
+@dataclass(frozen=True)
+class GELU:
+    """`down(gelu(up(x)))`, by its tanh approximation (Hendrycks and Gimpel 2016)."""
+
+    up: Linear
+    down: Linear
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        up = self.up.forward(x)
+        return self.down.forward(F.gelu(up, approximate="tanh")), (up,)
+
+    def backward(self, grad: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
+        (up,) = kept
+        grad = self.down.backward(grad)
+        return self.up.backward(aten.gelu_backward(grad, up, approximate="tanh"))
+
+
 @dataclass(frozen=True)
 class Rotary:
-    """Rotary position embedding (Su et al. 2021), as tables for the N tokens of a batch.
+    """Rotary position embedding (Su et al. 2021), as tables for positions or tokens.
 
     cos, sin
-        [N, 1, d]; the first half of `sin` negated, so that rotating is `x cos + roll(x) sin`.
+        [S, d], or [N, 1, d] for the N tokens of a batch; the first half of `sin` negated, so that
+        rotating is `x cos + roll(x) sin`.
     """
 
     cos: Tensor
     sin: Tensor
+
+    def at(self, positions: Tensor) -> Rotary:
+        """The tables for tokens at `positions` [N]."""
+        return Rotary(self.cos[positions].unsqueeze(1), self.sin[positions].unsqueeze(1))
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, heads, d] rotated."""
@@ -151,9 +173,7 @@ class Block:
     qkv: Linear  # queries, then keys, then values
     out: Linear
     norm_mlp: Norm
-    up: Linear  # gate and value, where the activation is gated
-    activation: Activation
-    down: Linear
+    mlp: MLP
 
 
 @dataclass(frozen=True)
