@@ -21,8 +21,10 @@ from sentilora.scoring.sequences import Batch
 # From how many rows on the instruction is run once, ahead of all, where no gradients are needed; it
 # is a pass of its own over all weights.
 _ROWS_FOR_PREFIX = 16
-# Each part of a batch has so many tokens at least: fewer make no good matrix product.
-_TOKENS_OF_PART = 256
+# A part of a batch has so many tokens at least, for they share each weight that is read, and, where
+# no part has to run the instruction again, not more than so many, which a core's cache holds.
+_LEAST_TOKENS = 32
+_MOST_TOKENS = 512
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class FrozenEngine:
         keys = prepared.keys if batch.shared else None
         front = 0 if keys else prefix
         tables = self._rotary(prefix + batch.lengths[0])
-        cuts = _cuts(batch.lengths, self.prefix_ids.device)
+        cuts = _cuts(batch.lengths, front, self.prefix_ids.device)
         generators = self._generators(len(cuts) - 1, prepared.keep)
         for (start, end), generator in zip(pairwise(cuts), generators, strict=True):
             width = batch.lengths[start]  # the longest of these
@@ -144,21 +146,30 @@ class FrozenEngine:
         return [torch.Generator(device).manual_seed(seed) for seed in seeds]
 
 
-def _cuts(lengths: Sequence[int], device: torch.device) -> list[int]:
-    """Where a batch is cut into parts of about as many tokens, 0 and its end included.
+def _cuts(lengths: Sequence[int], prefix: int, device: torch.device) -> list[int]:
+    """Where a batch is cut into parts that take about as long, 0 and its end included.
 
-    On a CPU there are as many parts as threads, if each has enough to do; elsewhere one.
+    On a CPU each thread has as many parts as any other, if they have enough to do; elsewhere there
+    is one. A part runs its rows padded to its longest, the first, and its own copy of the `prefix`.
     """
-    if device.type != "cpu":
+    total, threads = sum(lengths), torch.get_num_threads()
+    rounds = 1 if prefix else 1 + total // (threads * _MOST_TOKENS)
+    parts = min(threads * rounds, total // _LEAST_TOKENS, len(lengths))
+    if device.type != "cpu" or parts < 2:
         return [0, len(lengths)]
-    total = sum(lengths)
-    parts = min(torch.get_num_threads(), max(1, total // _TOKENS_OF_PART))
-    cuts, done = [0], 0
-    for row, length in enumerate(lengths, start=1):
-        done += length
-        if done * parts >= total * len(cuts):
-            cuts.append(row)
+    most = max(lengths) + prefix
+    while len(cuts := _filled(lengths, prefix, most)) > parts + 1:
+        most += 1 + most // 100
     return cuts
+
+
+def _filled(lengths: Sequence[int], prefix: int, most: int) -> list[int]:
+    """The cuts of parts that are filled one after the other with up to `most` padded tokens."""
+    cuts = [0]
+    for row in range(len(lengths)):
+        if prefix + lengths[cuts[-1]] * (row + 1 - cuts[-1]) > most:
+            cuts.append(row)
+    return [*cuts, len(lengths)]
 
 
 def _adapters_fit(causal_lm: Any, model: FrozenModel) -> bool:

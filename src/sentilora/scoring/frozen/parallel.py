@@ -23,7 +23,7 @@ _one_at_a_time = threading.Lock()
 def side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
     """The results of `tasks`, which may not need gradients recorded, in their order.
 
-    Each gets its share of torch's threads. The first error of a task is raised, once all have
+    They share torch's threads. The first error of a task is raised, once all have
     ended.
     """
     if len(tasks) == 1:
@@ -31,11 +31,11 @@ def side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
     with _one_at_a_time:
         threads = torch.get_num_threads()
         inference = torch.is_inference_mode_enabled()
-        share = max(1, threads // len(tasks))
+        workers = min(threads, len(tasks))
         futures: list[Future[T]] = []
         try:
             for task in tasks:
-                futures.append(_pool(len(tasks)).submit(_run, task, share, inference))
+                futures.append(_pool(workers).submit(_run, task, threads // workers, inference))
         finally:  # also on Ctrl-C: nobody is left running, or with a share of the threads
             wait(futures)
             torch.set_num_threads(threads)
