@@ -15,6 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sentilora.scoring.frozen.workspace import Make
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -104,13 +106,16 @@ class Attended(NamedTuple):
     probabilities: Tensor
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float) -> tuple[Tensor, Attended]:
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float, make: Make
+) -> tuple[Tensor, Attended]:
     """[B, G, M, d] from queries [B, G, M, d], keys and values [B, G, S, d].
 
     `mask` is added to the logits, which are made fp32 for the softmax.
     """
     logits = torch.matmul(q, k.transpose(-1, -2)).to(mask.dtype)
-    probabilities = torch.softmax(logits.mul_(scale).add_(mask), dim=-1).to(q.dtype)
+    softened = torch.softmax(logits.mul_(scale).add_(mask), dim=-1)
+    probabilities = make(tuple(softened.shape), q.dtype).copy_(softened)
     return torch.matmul(probabilities, v), Attended(q, k, v, probabilities)
 
 
@@ -129,11 +134,21 @@ def attend_backward(grad: Tensor, kept: Attended, scale: float) -> tuple[Tensor,
     )
 
 
-def group(x: Tensor, rows: int, groups: int) -> Tensor:
+def group(x: Tensor, rows: int, groups: int, make: Make) -> Tensor:
     """[rows * M, heads, d] to [rows, groups, heads / groups * M, d], contiguous."""
-    size = x.shape[-1]
-    grouped = x.reshape(rows, -1, groups, x.shape[1] // groups, size)
-    return grouped.permute(0, 2, 3, 1, 4).reshape(rows, groups, -1, size)
+    grouped = x.reshape(rows, -1, groups, x.shape[1] // groups, x.shape[-1]).permute(0, 2, 3, 1, 4)
+    result = make(tuple(grouped.shape), x.dtype).copy_(grouped)
+    return result.view(rows, groups, -1, x.shape[-1])
+
+
+def behind(prefix: Tensor, x: Tensor, rows: int, groups: int, make: Make) -> Tensor:
+    """[rows, groups, P + M, d]: `prefix` [1, groups, P, d], then each row's of `x`."""
+    length, size = prefix.shape[2], x.shape[-1]
+    own = x.reshape(rows, -1, groups, size).transpose(1, 2)
+    result = make((rows, groups, length + own.shape[2], size), x.dtype)
+    result[:, :, :length] = prefix
+    result[:, :, length:] = own
+    return result
 
 
 def ungroup(x: Tensor, heads: int) -> Tensor:

@@ -21,12 +21,14 @@ from sentilora.scoring.frozen.attention import (
     Masks,
     attend,
     attend_backward,
+    behind,
     group,
     ungroup,
 )
 from sentilora.scoring.frozen.dropout import Dropout, masked
 from sentilora.scoring.frozen.layers import Block, Rotary, Shape
 from sentilora.scoring.frozen.parallel import side_by_side
+from sentilora.scoring.frozen.workspace import Make, Workspace, make_fresh
 
 Keys = tuple[Tensor, Tensor]  # keys and values, each [1, groups, P, d]
 
@@ -63,11 +65,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Body:
-    """The blocks of a model and their adapters, if they have any."""
+    """The blocks of a model and their adapters, if they have any.
+
+    workspaces
+        For what a step keeps: one a part is taken from here, and put back by the backward.
+    """
 
     blocks: Sequence[Block]
     shape: Shape
     adapters: Sequence[Adapter | None]
+    workspaces: list[Workspace]
 
     def run(self, parts: Sequence[Part]) -> Tensor:
         """[sum of B * Q, D] hidden states of the asked-for tokens after the last block.
@@ -77,46 +84,59 @@ class Body:
         flat = [m for adapter in self.adapters if adapter for m in (adapter.a, adapter.b)]
         if torch.is_grad_enabled() and any(matrix.requires_grad for matrix in flat):
             return _Through.apply(self, parts, *flat)
-        return torch.cat(side_by_side([partial(self.forward, part) for part in parts]))
+        tasks = [partial(self.forward, part, make_fresh(part.x.device)) for part in parts]
+        return torch.cat(side_by_side(tasks))
 
     def keys(self, part: Part) -> list[Keys]:
         """The keys and values of the first row in each block; no gradients."""
         kept: list[_Kept] = []
         with torch.no_grad():
-            self.forward(part, kept)
+            self.forward(part, make_fresh(part.x.device), kept)
         return [(of_block.rows.k[:1], of_block.rows.v[:1]) for of_block in kept]
 
-    def forward(self, part: Part, kept: list[_Kept] | None = None) -> Tensor:
-        """[B * Q, D] of one part; what the backward needs is appended to `kept`."""
+    def forward(self, part: Part, make: Make, kept: list[_Kept] | None = None) -> Tensor:
+        """[B * Q, D] of one part; what the backward needs is made by `make` and put in `kept`."""
         x = part.x
         for index in range(len(self.blocks)):
-            x = _forward(self, index, part, x, kept)
+            x = _forward(self, index, part, x, make, kept)
         return x
 
     def backward(self, part: Part, kept: list[_Kept], grad: Tensor) -> list[Tensor]:
-        """The gradients of the adapters' matrices; empties `kept` block by block."""
+        """The gradients of the adapters' matrices; empties `kept`."""
         grads: list[Tensor] = []
         for index in reversed(range(len(self.blocks))):
             grad, of_adapter = _backward(self, index, part, grad, kept.pop())
             grads = [*of_adapter, *grads]
         return grads
 
+    def take_workspaces(self, count: int, device: torch.device) -> list[Workspace]:
+        """As many as there are parts: those of steps before, or new ones."""
+        while len(self.workspaces) < count:
+            self.workspaces.append(Workspace(device))
+        taken = self.workspaces[-count:]
+        del self.workspaces[-count:]
+        for workspace in taken:
+            workspace.reset()
+        return taken
+
 
 class _Through(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, body: Body, parts: Sequence[Part], *flat: Tensor) -> Tensor:
+        workspaces = body.take_workspaces(len(parts), parts[0].x.device)
         kept: list[list[_Kept]] = [[] for _ in parts]
-        tasks = [partial(body.forward, *each) for each in zip(parts, kept, strict=True)]
-        results = side_by_side(tasks)
-        ctx.everything = body, parts, kept, [len(result) for result in results]
+        every = zip(parts, workspaces, kept, strict=True)
+        results = side_by_side([partial(body.forward, p, w.empty, k) for p, w, k in every])
+        ctx.everything = body, parts, workspaces, kept, [len(result) for result in results]
         return torch.cat(results)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
-        body, parts, kept, sizes = ctx.everything
-        ctx.everything = None  # what was kept is freed block by block
+        body, parts, workspaces, kept, sizes = ctx.everything
+        ctx.everything = None  # its workspaces are the next step's
         every = zip(parts, kept, grad.split(sizes), strict=True)
         of_parts = side_by_side([partial(body.backward, *each) for each in every])
+        body.workspaces.extend(workspaces)
         # always in the same order, whichever part was ready first
         sums = (torch.stack(each).sum(dim=0) for each in zip(*of_parts, strict=True))
         return (None, None, *sums)
@@ -137,23 +157,25 @@ class _Kept:
     mlp: tuple[Tensor, ...]
 
 
-def _forward(body: Body, index: int, part: Part, x: Tensor, keep: list[_Kept] | None) -> Tensor:
+def _forward(
+    body: Body, index: int, part: Part, x: Tensor, make: Make, keep: list[_Kept] | None
+) -> Tensor:
     block, adapter, last = body.blocks[index], body.adapters[index], index == len(body.blocks) - 1
     normed, norm = block.norm_attention.forward(x)
     qkv = block.qkv.forward(normed)
     mask = low = None
     if adapter is not None:
         if part.dropout is not None:
-            mask = part.dropout.draw(normed)
+            mask = part.dropout.draw(normed, make)
             normed = masked(normed, mask)
-        low = normed @ adapter.a.T
+        low = torch.mm(normed, adapter.a.T, out=make((len(x), len(adapter.a)), x.dtype))
         qkv.addmm_(low, adapter.b.T)
     q, k, v = _heads(qkv, body.shape, part.rotary)
     known = part.prefix[index] if part.prefix else None
-    attention, prefix, rows = _attention(q, k, v, part, known, body.shape, last)
-    attended = block.out.forward(attention).add_(part.layout.pick(x) if last else x)
+    attention, prefix, rows = _attention(q, k, v, part, known, body.shape, last, make)
+    attended = block.out.forward(attention, make).add_(part.layout.pick(x) if last else x)
     normed, norm_mlp = block.norm_mlp.forward(attended)
-    result, mlp = block.mlp.forward(normed)
+    result, mlp = block.mlp.forward(normed, make)
     if keep is not None:
         keep.append(_Kept(x, norm, mask, low, prefix, rows, attended, norm_mlp, mlp))
     return result.add_(attended)
@@ -202,26 +224,28 @@ def _attention(
     known: Keys | None,
     shape: Shape,
     last: bool,
+    make: Make,
 ) -> tuple[Tensor, Attended | None, Attended]:
     """[N, heads * d] (in the last block, the asked-for tokens' alone), and what was kept."""
     layout, groups = part.layout, shape.groups
     front, rows = layout.front, layout.rows
-    row_k, row_v = group(k[front:], rows, groups), group(v[front:], rows, groups)
     prefix = None
     results = []
     if front:
-        known = group(k[:front], 1, groups), group(v[:front], 1, groups)
+        known = group(k[:front], 1, groups, make), group(v[:front], 1, groups, make)
         if not last:
-            prefix_q = group(q[:front], 1, groups)
+            prefix_q = group(q[:front], 1, groups, make)
             assert part.masks.prefix is not None
-            output, prefix = attend(prefix_q, *known, part.masks.prefix, shape.scale)
+            output, prefix = attend(prefix_q, *known, part.masks.prefix, shape.scale, make)
             results.append(ungroup(output, shape.heads))
-    if known is not None:
-        row_k = torch.cat([known[0].expand(rows, -1, -1, -1), row_k], dim=2)
-        row_v = torch.cat([known[1].expand(rows, -1, -1, -1), row_v], dim=2)
-    row_q = group(layout.pick(q) if last else q[front:], rows, groups)
+    if known is None:
+        row_k, row_v = group(k, rows, groups, make), group(v, rows, groups, make)
+    else:
+        row_k = behind(known[0], k[front:], rows, groups, make)
+        row_v = behind(known[1], v[front:], rows, groups, make)
+    row_q = group(layout.pick(q) if last else q[front:], rows, groups, make)
     mask = part.masks.asked if last else part.masks.rows
-    output, of_rows = attend(row_q, row_k, row_v, mask, shape.scale)
+    output, of_rows = attend(row_q, row_k, row_v, mask, shape.scale, make)
     results.append(ungroup(output, shape.heads))
     return torch.cat(results) if len(results) > 1 else results[0], prefix, of_rows
 
@@ -234,9 +258,10 @@ def _attention_backward(grad: Tensor, kept: _Kept, part: Part, shape: Shape, las
     heads = grad.view(len(grad), shape.heads, shape.size)
     result = heads.new_zeros(len(kept.x), shape.heads + 2 * groups, shape.size)
     into_q, into_k, into_v = result.split([shape.heads, groups, groups], dim=1)
+    make = make_fresh(grad.device)
 
     grad_q, grad_k, grad_v = attend_backward(
-        group(heads[front_rows:], rows, groups), kept.rows, shape.scale
+        group(heads[front_rows:], rows, groups, make), kept.rows, shape.scale
     )
     grad_q = ungroup(grad_q, shape.heads).view(-1, shape.heads, shape.size)
     if last:
@@ -250,7 +275,7 @@ def _attention_backward(grad: Tensor, kept: _Kept, part: Part, shape: Shape, las
         into_v[:front] = _rows_of(grad_v[:, :, :front].sum(dim=0, keepdim=True), groups)
     if kept.prefix is not None:
         grad_q, grad_k, grad_v = attend_backward(
-            group(heads[:front], 1, groups), kept.prefix, shape.scale
+            group(heads[:front], 1, groups, make), kept.prefix, shape.scale
         )
         into_q[:front] = ungroup(grad_q, shape.heads).view(-1, shape.heads, shape.size)
         into_k[:front] += _rows_of(grad_k, groups)

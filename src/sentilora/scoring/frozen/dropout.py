@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sentilora.scoring.frozen.workspace import Make
+
 _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -24,14 +26,15 @@ class Dropout:
     keep: float
     generator: torch.Generator
 
-    def draw(self, like: Tensor) -> Tensor:
+    def draw(self, like: Tensor, make: Make) -> Tensor:
         """A mask for elements as `like` has them, one byte each."""
         count = like.numel()
         bits = torch.empty((count + 3) // 4, dtype=torch.int64, device=like.device)
         bits.random_(-(2**63), 2**63 - 1, generator=self.generator)
         threshold = round((1 - self.keep) * 2**16) - 2**15
         halves = bits.view(torch.int16)[:count].view_as(like)
-        return torch.ge(halves, threshold, out=torch.empty_like(halves)).to(torch.int8)
+        kept = torch.ge(halves, threshold, out=torch.empty_like(halves))
+        return make(tuple(like.shape), torch.int8).copy_(kept)
 
 
 def masked(x: Tensor, mask: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from sentilora.scoring.frozen.attention import Layout, Masks
 from sentilora.scoring.frozen.body import Adapter, Body, Keys, Part
 from sentilora.scoring.frozen.dropout import Dropout
 from sentilora.scoring.frozen.layers import Rotary, Shape
+from sentilora.scoring.frozen.workspace import Workspace
 from sentilora.scoring.head import Head
 from sentilora.scoring.sequences import Batch
 
@@ -51,6 +52,7 @@ class FrozenEngine:
         self.model = model
         self.head = Head(causal_lm)
         self.prefix_ids = torch.tensor(prefix_ids, device=self.head.weight.device)
+        self._workspaces: list[Workspace] = []
 
     @classmethod
     def create(cls, causal_lm: Any, prefix_ids: Sequence[int]) -> FrozenEngine | None:
@@ -67,7 +69,9 @@ class FrozenEngine:
         """
         model = self.model
         adapters, keep = _adapters(model.qkv, model.shape, self.head.weight.dtype)
-        body = Body(model.blocks, model.shape, adapters)
+        if not torch.is_grad_enabled():
+            self._workspaces.clear()  # whoever scores needs the memory more
+        body = Body(model.blocks, model.shape, adapters, self._workspaces)
         if torch.is_grad_enabled() or shared_rows < _ROWS_FOR_PREFIX:
             return Prepared(body, keep)
         width = len(self.prefix_ids)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sentilora.scoring.frozen.workspace import Make
+
 aten = torch.ops.aten
 
 
@@ -82,8 +84,14 @@ class Linear:
     weight: Tensor
     bias: Tensor | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
+    def forward(self, x: Tensor, make: Make | None = None) -> Tensor:
+        """[N, out], in memory from `make` if that is given."""
+        if make is None:
+            return F.linear(x, self.weight, self.bias)
+        out = make((len(x), len(self.weight)), x.dtype)
+        if self.bias is None:
+            return torch.mm(x, self.weight.T, out=out)
+        return torch.addmm(self.bias, x, self.weight.T, out=out)
 
     def backward(self, grad: Tensor) -> Tensor:
         """The gradient of `x`."""
@@ -93,8 +101,8 @@ class Linear:
 class MLP(Protocol):
     """The second half of a block, row by row."""
 
-    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """[N, D] from [N, D], and what the backward needs."""
+    def forward(self, x: Tensor, make: Make) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """[N, D] from [N, D], and what the backward needs, all in memory from `make`."""
 
     def backward(self, grad: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
         """The gradient of `x`."""
@@ -112,9 +120,9 @@ class SwiGLU:
     value: Linear
     down: Linear
 
-    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        gate, value = self.gate.forward(x), self.value.forward(x)
-        return self.down.forward(F.silu(gate).mul_(value)), (gate, value)
+    def forward(self, x: Tensor, make: Make) -> tuple[Tensor, tuple[Tensor, ...]]:
+        gate, value = self.gate.forward(x, make), self.value.forward(x, make)
+        return self.down.forward(F.silu(gate).mul_(value), make), (gate, value)
 
     def backward(self, grad: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
         gate, value = kept
@@ -131,9 +139,9 @@ class GELU:
     up: Linear
     down: Linear
 
-    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        up = self.up.forward(x)
-        return self.down.forward(F.gelu(up, approximate="tanh")), (up,)
+    def forward(self, x: Tensor, make: Make) -> tuple[Tensor, tuple[Tensor, ...]]:
+        up = self.up.forward(x, make)
+        return self.down.forward(F.gelu(up, approximate="tanh"), make), (up,)
 
     def backward(self, grad: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
         (up,) = kept
