@@ -56,11 +56,12 @@ class Classifier:
 
     def predict(self, texts: Sequence[str]) -> NDArray[np.str_]:
         """[N] the likeliest label of each text."""
-        return self.classes_[self.score(texts).predicted]
+        return self.classes_[self.predict_proba(texts).argmax(axis=1)]
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """[N, K] each label's probability, given that it is one of the labels."""
-        return self.score(texts).probabilities
+        encoder = self.scorer.encoder
+        return self.scorer.probabilities(encoder.encode(checked_texts(texts)))
 
     def __call__(
         self, texts: str | Sequence[str], **options: int | None

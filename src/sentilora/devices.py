@@ -5,8 +5,12 @@ from __future__ import annotations
 import platform
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sentilora.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -49,6 +53,16 @@ def processor(kind: str) -> str:
     if kind == "cpu":
         return f"{_cpu_model()} ({torch.backends.cpu.get_cpu_capability()})"
     return platform.processor() or kind
+
+
+def release_memory(device: torch.device) -> None:
+    """Gives back what torch keeps of a device's memory for later use."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
 
 
 def _cpu_model() -> str:

@@ -37,9 +37,14 @@ def read(batch: Batch) -> dict[int, list[tuple[tuple[int, ...], int]]]:
     terms = zip(batch.term_positions, batch.term_tokens, batch.term_slots, strict=True)
     for position, token, slot in terms:
         row, column = batch.position_rows[position], batch.position_columns[position]
-        before = batch.input_ids[row, : column + 1].tolist()
+        before = batch.input_ids[row, : column + 1]
+        if batch.visible is not None and batch.places is not None:
+            seen = batch.visible[row, column, : column + 1]
+            assert not batch.visible[row, column, column + 1 :].any()
+            assert batch.places[row, : column + 1][seen].tolist() == list(range(int(seen.sum())))
+            before = before[seen]
         front = PREFIX if batch.shared else ()
-        found.setdefault(int(slot), []).append(((*front, *before), int(token)))
+        found.setdefault(int(slot), []).append(((*front, *before.tolist()), int(token)))
     return found
 
 
@@ -49,12 +54,14 @@ def spelled(prompt: EncodedPrompt, label: tuple[int, ...]) -> list[tuple[tuple[i
 
 @pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
 @pytest.mark.parametrize("budget", [1, 20, 10_000])
+@pytest.mark.parametrize("branching", [False, True])
 def test_each_label_token_is_read_once_behind_its_own_context(
-    labels: list[list[int]], budget: int
+    labels: list[list[int]], budget: int, branching: bool
 ) -> None:
     rows = [p for p in prompts() if p.continuations is None or len(labels) == 3]
     found: dict[int, list[tuple[tuple[int, ...], int]]] = {}
-    for batch in batches(all_labels(rows, labels), len(PREFIX), budget, pad_id=0):
+    wanted = all_labels(rows, labels)
+    for batch in batches(wanted, len(PREFIX), lambda: budget, branching=branching):
         for slot, terms in read(batch).items():
             found.setdefault(slot, []).extend(terms)
     assert len(found) == len(rows) * len(labels)
@@ -64,10 +71,32 @@ def test_each_label_token_is_read_once_behind_its_own_context(
             assert terms == spelled(prompt, tuple(label))
 
 
+@pytest.mark.parametrize("branching", [False, True])
+def test_halves_read_the_same(branching: bool) -> None:
+    wanted = all_labels(prompts(), LABELS["several tokens"])
+    for batch in batches(wanted, len(PREFIX), lambda: 10_000, branching=branching):
+        halves: dict[int, list[tuple[tuple[int, ...], int]]] = {}
+        for half in batch.halves():
+            assert len(half.runs) in (len(batch.runs) // 2, (len(batch.runs) + 1) // 2)
+            for slot, terms in read(half).items():
+                halves.setdefault(slot, []).extend(terms)
+        whole = read(batch)
+        assert halves.keys() == whole.keys()
+        for slot, terms in whole.items():
+            assert sorted(halves[slot]) == sorted(terms)
+
+
+def test_tries_run_each_prompt_once() -> None:
+    rows = [p for p in prompts() if p.continuations is None]
+    for labels in LABELS.values():
+        made = list(batches(all_labels(rows, labels), len(PREFIX), lambda: 10_000, branching=True))
+        assert sum(len(batch.input_ids) for batch in made) == len(rows)
+
+
 def test_gold_labels_are_read_alone() -> None:
     rows, labels = prompts(), LABELS["several tokens"]
     gold = [row % 3 for row in range(len(rows))]
-    for batch in batches(gold_labels(rows, labels, gold), len(PREFIX), 10_000, pad_id=0):
+    for batch in batches(gold_labels(rows, labels, gold), len(PREFIX), lambda: 10_000):
         for slot, terms in read(batch).items():
             label = (rows[slot].continuations or labels)[gold[slot]]
             assert sorted(terms, key=lambda term: len(term[0])) == spelled(rows[slot], tuple(label))
@@ -84,13 +113,13 @@ def test_gold_and_prompts_must_match() -> None:
 )
 def test_the_fewest_sequences(name: str, sequences: int) -> None:
     rows = [p for p in prompts() if p.continuations is None]
-    made = list(batches(all_labels(rows, LABELS[name]), len(PREFIX), 10_000, pad_id=0))
+    made = list(batches(all_labels(rows, LABELS[name]), len(PREFIX), lambda: 10_000))
     assert sum(len(batch.input_ids) for batch in made) == sequences * len(rows)
 
 
 @pytest.mark.parametrize("budget", [1, 20, 60])
 def test_batches_keep_the_budget_and_come_longest_first(budget: int) -> None:
-    made = list(batches(all_labels(prompts(60), [[1], [2]]), len(PREFIX), budget, pad_id=0))
+    made = list(batches(all_labels(prompts(60), [[1], [2]]), len(PREFIX), lambda: budget))
     for batch in made:
         assert batch.input_ids.numel() <= budget or len(batch.input_ids) == 1
         assert batch.input_ids.dtype == torch.int64
@@ -102,10 +131,10 @@ def test_batches_keep_the_budget_and_come_longest_first(budget: int) -> None:
 def test_little_padding() -> None:
     rows = [EncodedPrompt((*PREFIX, *[100] * n), True) for n in range(1, 200)]
     random.Random(0).shuffle(rows)
-    made = list(batches(all_labels(rows, [[1], [2]]), len(PREFIX), 400, pad_id=0))
+    made = list(batches(all_labels(rows, [[1], [2]]), len(PREFIX), lambda: 400))
     padding = sum(int((batch.input_ids == 0).sum()) for batch in made)
     assert padding < 0.03 * sum(len(row.ids) for row in rows)
 
 
 def test_nothing_to_run() -> None:
-    assert list(batches([], 3, 100, pad_id=0)) == []
+    assert list(batches([], 3, lambda: 100)) == []

@@ -285,7 +285,6 @@ def test_other_conditions_are_refused(cut: Path, changed: dict[str, Any], named:
         ("peft", "0.1", "peft==0.1"),
         ("processor", "abacus", "Resume it where it was started"),
         ("path", False, "start a new run"),
-        ("micro_batch", 1, "1 rows at once"),
     ],
 )
 def test_another_environment_is_refused(cut: Path, name: str, other: object, remedy: str) -> None:

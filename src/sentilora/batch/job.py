@@ -1,17 +1,19 @@
 """Scoring rows that don't fit in memory: a window at a time, in order, none left out.
 
 The scorer gets as many texts at once as a window has good rows and groups them by length as it
-likes. A bad row (no text in it, undecodable, or one that the scorer fails on) is written with an
-error in place of its prediction; it never ends the job.
+likes; while it is at work the next window is read and its texts are prepared (tokenised). A bad
+row (no text in it, undecodable, or one that the scorer fails on) is written with an error in place
+of its prediction; it never ends the job.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sentilora.batch.columns import AddedColumns
 from sentilora.data.table import Record
@@ -20,7 +22,10 @@ from sentilora.data.writing import Writer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Score = Callable[[list[str]], tuple[list[str], NDArray]]
+    Prepare = Callable[[list[str]], list[Any]]
+    Score = Callable[[list[Any]], tuple[list[str], NDArray]]
+
+T = TypeVar("T")
 
 _FIRST_FAILED = 5  # rows named in the summary
 
@@ -42,17 +47,24 @@ def run_job(
     text_column: str,
     added: AddedColumns,
     progress: Callable[[int], None],
+    prepare: Prepare = list,
     batch_rows: int = 512,
 ) -> JobSummary:
     """Predict every row of `source` and write it to `sink`.
 
-    `score` maps n texts to their n labels and probabilities [n, K], K in the order of `added`.
-    `progress` is called with the number of rows written, after each window.
+    `score` maps n texts, as `prepare` makes them of strings, to their n labels and probabilities
+    [n, K], K in the order of `added`. `progress` is called with the number of rows written, after
+    each window.
     """
     rows = failed = 0
     first_failed: list[tuple[int, str]] = []
     for row in predict_rows(
-        source, score, text_column=text_column, added=added, batch_rows=batch_rows
+        source,
+        score,
+        text_column=text_column,
+        added=added,
+        prepare=prepare,
+        batch_rows=batch_rows,
     ):
         sink.write(row)
         rows += 1
@@ -72,28 +84,57 @@ def predict_rows(
     *,
     text_column: str,
     added: AddedColumns,
+    prepare: Prepare = list,
     batch_rows: int = 512,
 ) -> Iterator[dict[str, object]]:
     """Each record's values followed by the `added` columns, in the records' order.
 
-    Reads ahead no more than `batch_rows` records. Of a row's prediction and its error one is
-    always None.
+    Reads ahead no more than two times `batch_rows` records. Of a row's prediction and its error one
+    is always None.
     """
     records = iter(records)
-    while window := list(islice(records, batch_rows)):
-        yield from _predict_window(window, score, text_column, added)
+    windows = iter(lambda: list(islice(records, batch_rows)), [])
+    for window in _one_ahead(_Window.of(each, text_column, prepare) for each in windows):
+        outcomes = iter(_score(score, prepare, window.texts, window.prepared))
+        for record, problem in zip(window.records, window.problems, strict=True):
+            outcome = _Outcome(error=problem) if problem is not None else next(outcomes)
+            probabilities = outcome.probabilities or (None,) * len(added.probabilities)
+            cells = (outcome.label, *probabilities, outcome.error)
+            yield {**record.values, **dict(zip(added.names, cells, strict=True))}
 
 
-def _predict_window(
-    window: Sequence[Record], score: Score, text_column: str, added: AddedColumns
-) -> Iterator[dict[str, object]]:
-    checked = [_text_or_problem(record, text_column) for record in window]
-    outcomes = iter(_score(score, [text for text, problem in checked if problem is None]))
-    for record, (_, problem) in zip(window, checked, strict=True):
-        outcome = _Outcome(error=problem) if problem is not None else next(outcomes)
-        probabilities = outcome.probabilities or (None,) * len(added.probabilities)
-        cells = (outcome.label, *probabilities, outcome.error)
-        yield {**record.values, **dict(zip(added.names, cells, strict=True))}
+def _one_ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items, each made in another thread while the one before it is used."""
+    end = object()
+    with ThreadPoolExecutor(1, thread_name_prefix="sentilora-reader") as reader:
+        pending = reader.submit(next, items, end)
+        while (item := pending.result()) is not end:
+            pending = reader.submit(next, items, end)
+            yield item
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Records, what is wrong with each (or None), and the texts of the good ones.
+
+    prepared
+        What `prepare` made of the texts; None where it failed on one of them.
+    """
+
+    records: list[Record]
+    problems: list[str | None]
+    texts: list[str]
+    prepared: list[Any] | None
+
+    @classmethod
+    def of(cls, records: list[Record], text_column: str, prepare: Prepare) -> _Window:
+        checked = [_text_or_problem(record, text_column) for record in records]
+        texts = [text for text, problem in checked if problem is None]
+        try:
+            prepared = prepare(texts)
+        except Exception:  # whose fault it was is found, and told, when they are scored
+            prepared = None
+        return cls(records, [problem for _, problem in checked], texts, prepared)
 
 
 def _text_or_problem(record: Record, column: str) -> tuple[str, str | None]:
@@ -118,18 +159,23 @@ class _Outcome:
     error: str | None = None
 
 
-def _score(score: Score, texts: list[str]) -> list[_Outcome]:
-    """One outcome a text. Where `score` raises, halves are tried until the culprit is alone."""
+def _score(
+    score: Score, prepare: Prepare, texts: list[str], prepared: list[Any] | None
+) -> list[_Outcome]:
+    """One outcome a text. Where one can't be scored, halves are tried until it is alone."""
     if not texts:
         return []
     try:
-        labels, probabilities = score(texts)
+        labels, probabilities = score(prepare(texts) if prepared is None else prepared)
     except Exception as error:  # whatever one row brings about must not cost the others
         if len(texts) == 1:
             reason = str(error).strip().partition("\n")[0]
             return [_Outcome(error=f"scoring failed: {type(error).__name__}: {reason}")]
         middle = len(texts) // 2
-        return _score(score, texts[:middle]) + _score(score, texts[middle:])
+        first, second = (None, None) if prepared is None else (prepared[:middle], prepared[middle:])
+        return _score(score, prepare, texts[:middle], first) + _score(
+            score, prepare, texts[middle:], second
+        )
     outcomes = zip(texts, labels, probabilities.tolist(), strict=True)
     return [_outcome(label, tuple(row)) for _, label, row in outcomes]
 

@@ -102,12 +102,21 @@ def _run(
 ) -> JobSummary:
     from sentilora.batch import run_job
 
-    def score(texts: list[str]) -> tuple[list[str], Any]:
-        scores = classifier.score(texts)
-        return classifier.classes_[scores.predicted].tolist(), scores.probabilities
+    def score(prompts: list[Any]) -> tuple[list[str], Any]:
+        probabilities = classifier.scorer.probabilities(prompts)
+        return classifier.classes_[probabilities.argmax(axis=1)].tolist(), probabilities
 
+    prepare = classifier.scorer.encoder.encode
     with _progress(source) as progress:
-        return run_job(source, sink, score, text_column=column, added=added, progress=progress)
+        return run_job(
+            source,
+            sink,
+            score,
+            text_column=column,
+            added=added,
+            progress=progress,
+            prepare=prepare,
+        )
 
 
 @contextmanager
@@ -120,11 +129,14 @@ def _progress(source: Any) -> Iterator[Callable[[int], None]]:
         return
     size = getattr(source, "size", None)
     unit = "rows" if size is None or source.format == "parquet" else "bytes"  # what `size` counts
+    read = 0  # when the window before this one was done: reading is a window ahead of writing
     with Progress("predicting", unit=unit, total=size, terminal_only=True) as bar:
 
         def progress(rows: int) -> None:
+            nonlocal read
             bar.note(f"{rows:,} rows")
-            bar.advance((rows if size is None else source.position()) - bar.done)
+            bar.advance((rows if unit == "rows" else read) - bar.done)
+            read = source.position()
 
         yield progress
 

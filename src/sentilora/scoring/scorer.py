@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor
 
+from sentilora.devices import release_memory
 from sentilora.encoding import EncodedPrompt, PromptEncoder
 from sentilora.errors import UserError
 from sentilora.scoring.engine import PlainEngine, SharedEngine
@@ -150,10 +151,10 @@ class LabelScorer:
     ) -> Tensor:
         prepared: Any = self._engine.prepare(sum(prompt.shared for prompt in prompts))
         parts = []
-        for batch in self._batches(wanted, token_budget=2**62):
-            terms, _ = self._engine.terms(batch, prepared)
+        for batch in self._batches(wanted, lambda: 2**62):
+            terms, _ = self._engine.terms(batch.to(self.device), prepared)
             zeros = torch.zeros(slots, dtype=terms.dtype, device=terms.device)
-            parts.append(zeros.index_add(0, batch.term_slots, terms))
+            parts.append(zeros.index_add(0, batch.term_slots.to(self.device), terms))
         return torch.stack(parts).sum(dim=0)
 
     def _infer(
@@ -170,17 +171,34 @@ class LabelScorer:
         pending = np.array([sum(len(label.label_ids) for label in row) for row in wanted])
         with torch.inference_mode(), _evaluating(self.model):
             prepared: Any = self._engine.prepare(sum(prompt.shared for prompt in prompts))
-            for batch in self._batches(wanted, self.token_budget):
-                take(batch, prepared)
+            for batch in self._batches(wanted, lambda: self.token_budget):
+                self._take(batch, take, prepared)
                 rows = batch.term_slots.cpu().numpy() // len(self.encoder.label_ids)
                 np.subtract.at(pending, rows, 1)
                 if progress is not None:
                     progress(int((pending[np.unique(rows)] == 0).sum()))
 
-    def _batches(self, wanted: list[list[Wanted]], token_budget: int) -> Iterator[Batch]:
+    def _take(self, batch: Batch, take: Callable[[Batch, Any], None], prepared: Any) -> None:
+        """`take` on the batch, or on its halves where the device's memory doesn't suffice."""
+        try:
+            take(batch.to(self.device), prepared)
+        except torch.OutOfMemoryError:
+            if len(batch.runs) == 1:
+                raise
+        else:
+            return
+        # The error is gone by now, and what it held can be used again.
+        self.token_budget = max(1, self.token_budget // 2)
+        release_memory(self.device)
+        logger.warning("Memory ran out: going on with %d tokens at once.", self.token_budget)
+        for half in batch.halves():
+            self._take(half, take, prepared)
+
+    def _batches(
+        self, wanted: list[list[Wanted]], token_budget: Callable[[], int]
+    ) -> Iterator[Batch]:
         prefix_length, branching = len(self.encoder.prefix_ids), self._engine.branching
-        for batch in batches(wanted, prefix_length, token_budget, pad_id=0, branching=branching):
-            yield batch.to(self.device)
+        return batches(wanted, prefix_length, token_budget, branching=branching)
 
     def _check_window(self, causal_lm: Any) -> None:
         window = _window(causal_lm.config.get_text_config())

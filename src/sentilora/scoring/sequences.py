@@ -14,7 +14,7 @@ tokens. Padding stands on the right, where no real position can see it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,8 @@ import torch
 from torch import Tensor
 
 from sentilora.encoding import EncodedPrompt
+
+_PAD_ID = 0  # any will do: nobody looks at padding
 
 
 @dataclass(frozen=True)
@@ -36,56 +38,8 @@ class Wanted:
     slot: int
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Sequences run together, longest first, and what is read from them.
-
-    lengths
-        [B], each sequence's number of columns; the rest of its row is padding.
-    input_ids
-        [B, T] int64, right-padded; without the instruction's ids where `shared`.
-    position_rows, position_columns
-        [P] int64, the distinct positions whose next token is asked for.
-    queries, position_queries
-        [B, Q] int64, the same as columns for each row, its last one repeated where it has fewer;
-        and [P], which of the B * Q each position is.
-    term_positions, term_tokens, term_slots
-        [M] int64: the index into the positions, the label token, and the slot it counts for.
-    places, visible
-        [B, T] int64 and [B, T, T] bool: where each column stands in its sequence, and which columns
-        it sees. None where no row branches: each stands behind the one before it and sees all up to
-        itself.
-    """
-
-    shared: bool
-    lengths: tuple[int, ...]
-    input_ids: Tensor
-    position_rows: Tensor
-    position_columns: Tensor
-    queries: Tensor
-    position_queries: Tensor
-    term_positions: Tensor
-    term_tokens: Tensor
-    term_slots: Tensor
-    places: Tensor | None = None
-    visible: Tensor | None = None
-
-    def to(self, device: torch.device) -> Batch:
-        """The batch on a device; to a GPU the copies wait for nobody."""
-        if device.type == "cpu":
-            return self
-        moved: dict[str, Any] = {
-            name: (value.pin_memory() if device.type == "cuda" else value).to(
-                device, non_blocking=True
-            )
-            for name, value in vars(self).items()
-            if isinstance(value, Tensor)
-        }
-        return replace(self, **moved)
-
-
 @dataclass
-class _Run:
+class Run:
     """A prompt with what stands behind it, and the terms read there.
 
     nodes
@@ -116,6 +70,66 @@ class _Run:
             self.terms.append((node, token, wanted.slot))
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Sequences run together, longest first, and what is read from them.
+
+    runs, skipped
+        What it was made of, and how many of each sequence's first tokens were left out.
+    lengths
+        [B], each sequence's number of columns; the rest of its row is padding.
+    input_ids
+        [B, T] int64, right-padded; without the instruction's ids where `shared`.
+    position_rows, position_columns
+        [P] int64, the distinct positions whose next token is asked for.
+    queries, position_queries
+        [B, Q] int64, the same as columns for each row, its last one repeated where it has fewer;
+        and [P], which of the B * Q each position is.
+    term_positions, term_tokens, term_slots
+        [M] int64: the index into the positions, the label token, and the slot it counts for.
+    places, visible
+        [B, T] int64 and [B, T, T] bool: where each column stands in its sequence, and which columns
+        it sees. None where no row branches: each stands behind the one before it and sees all up to
+        itself.
+    """
+
+    runs: tuple[Run, ...]
+    skipped: int
+    shared: bool
+    lengths: tuple[int, ...]
+    input_ids: Tensor
+    position_rows: Tensor
+    position_columns: Tensor
+    queries: Tensor
+    position_queries: Tensor
+    term_positions: Tensor
+    term_tokens: Tensor
+    term_slots: Tensor
+    places: Tensor | None = None
+    visible: Tensor | None = None
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """The same as two batches, where memory doesn't suffice for one."""
+        middle = (len(self.runs) + 1) // 2
+        return (
+            _collate(self.runs[:middle], self.skipped, self.shared),
+            _collate(self.runs[middle:], self.skipped, self.shared),
+        )
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device; to a GPU the copies wait for nobody."""
+        if device.type == "cpu":
+            return self
+        moved: dict[str, Any] = {
+            name: (value.pin_memory() if device.type == "cuda" else value).to(
+                device, non_blocking=True
+            )
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
+
+
 def all_labels(
     prompts: Sequence[EncodedPrompt], label_ids: Sequence[Sequence[int]]
 ) -> list[list[Wanted]]:
@@ -143,14 +157,14 @@ def gold_labels(
 def batches(
     wanted: Sequence[Sequence[Wanted]],
     prefix_length: int,
-    token_budget: int,
-    pad_id: int,
+    token_budget: Callable[[], int],
     *,
     branching: bool = False,
 ) -> Iterator[Batch]:
     """The sequences for `wanted` (one inner list a prompt), longest first.
 
-    Longest first, so that a lack of memory shows at once and not near the end.
+    Longest first, so that a lack of memory shows at once and not near the end; the budget is asked
+    for before each batch.
     """
     runs = [run for of_prompt in wanted for run in _runs(of_prompt, branching)]
     for shared in (True, False):
@@ -159,25 +173,25 @@ def batches(
         skipped = prefix_length if shared else 0
         while group:
             width = group[0].length - skipped
-            size = max(1, token_budget // width)
-            yield _collate(group[:size], skipped, shared, pad_id)
+            size = max(1, token_budget() // width)
+            yield _collate(group[:size], skipped, shared)
             group = group[size:]
 
 
-def _runs(wanted: Sequence[Wanted], branching: bool) -> list[_Run]:
+def _runs(wanted: Sequence[Wanted], branching: bool) -> list[Run]:
     """The fewest sequences that predict every token of the wanted labels of one prompt."""
-    runs: list[_Run] = []
+    runs: list[Run] = []
     for item in sorted(wanted, key=lambda item: -len(item.label_ids)):
         stub = item.label_ids[:-1]
         run = next((run for run in runs if branching or run.takes(stub)), None)
         if run is None:
-            run = _Run(item.prompt)
+            run = Run(item.prompt)
             runs.append(run)
         run.add(item)
     return runs
 
 
-def _collate(runs: Sequence[_Run], skipped: int, shared: bool, pad_id: int) -> Batch:
+def _collate(runs: Sequence[Run], skipped: int, shared: bool) -> Batch:
     width = max(run.length for run in runs) - skipped
     rows = []
     positions: dict[tuple[int, int], int] = {}
@@ -185,7 +199,7 @@ def _collate(runs: Sequence[_Run], skipped: int, shared: bool, pad_id: int) -> B
     terms: list[tuple[int, int, int]] = []
     for row, run in enumerate(runs):
         ids = [*run.prompt.ids[skipped:], *(path[-1] for path in run.nodes if path)]
-        rows.append(ids + [pad_id] * (width - len(ids)))
+        rows.append(ids + [_PAD_ID] * (width - len(ids)))
         last = len(run.prompt.ids) - skipped - 1
         asked.append(sorted({last + node for node, _, _ in run.terms}))
         for column in asked[-1]:
@@ -197,6 +211,8 @@ def _collate(runs: Sequence[_Run], skipped: int, shared: bool, pad_id: int) -> B
     if any(run.branches for run in runs):
         places, visible = _tries(runs, skipped, width)
     return Batch(
+        runs=tuple(runs),
+        skipped=skipped,
         shared=shared,
         lengths=tuple(run.length - skipped for run in runs),
         input_ids=torch.tensor(rows),
@@ -214,7 +230,7 @@ def _collate(runs: Sequence[_Run], skipped: int, shared: bool, pad_id: int) -> B
     )
 
 
-def _tries(runs: Sequence[_Run], skipped: int, width: int) -> tuple[Tensor, Tensor]:
+def _tries(runs: Sequence[Run], skipped: int, width: int) -> tuple[Tensor, Tensor]:
     """Where columns stand and what they see: a node its prompt, the nodes above it, and itself."""
     places = torch.arange(width).repeat(len(runs), 1)
     visible = torch.ones(width, width, dtype=torch.bool).tril().repeat(len(runs), 1, 1)

@@ -25,6 +25,7 @@ def conditions_of(
     train: Rows,
     validation: Rows,
     settings: TrainSettings,
+    rows_at_once: int,
     fingerprint: Mapping[str, str],
 ) -> Conditions:
     """The conditions of a run in this process, as JSON has them."""
@@ -32,7 +33,7 @@ def conditions_of(
         "settings": settings.to_dict(),
         "rows": {"train": train.fingerprint(), "validation": validation.fingerprint()},
         "fingerprint": dict(fingerprint),
-        "environment": environment(scorer, settings.rows_at_once),
+        "environment": environment(scorer, rows_at_once),
     }
 
 

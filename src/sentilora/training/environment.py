@@ -21,7 +21,6 @@ _REMEDIES = {
     "threads": "set OMP_NUM_THREADS={}",
     "device": "use --device {}",
     "dtype": "use --dtype {}",
-    "micro_batch": "run {} rows at once",
     "torch": "install torch=={}",
     "transformers": "install transformers=={}",
     "peft": "install peft=={}",

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from sentilora.adapters import trainable_parameters
+from sentilora.devices import release_memory
 from sentilora.errors import UserError
 from sentilora.scoring import LabelScorer
 from sentilora.training.checkpoint import Checkpoint, CheckpointStore
@@ -105,7 +106,10 @@ def fit(
     for rows, kind in ((train, "training"), (validation, "validation")):
         if not len(rows):
             raise UserError(f"There are no {kind} rows. Give data that has some.")
-    conditions = conditions_of(scorer, train, validation, settings, fingerprint or {})
+    at_once = settings.rows_at_once
+    if resume_from is not None:  # it may have been halved where memory ran out
+        at_once = min(at_once, resume_from.environment["micro_batch"])
+    conditions = conditions_of(scorer, train, validation, settings, at_once, fingerprint or {})
     if resume_from is not None:
         check_conditions(resume_from.state, conditions)
     state = TrainingState(trainable_parameters(scorer.model), settings)
@@ -159,13 +163,18 @@ class _Run:
             done=self.state.step,
             warmup_steps=self.schedule.warmup_steps,
             batch_size=self.settings.batch_size,
-            micro_batch=self.settings.rows_at_once,
+            micro_batch=self.rows_at_once,
             trained_parameters=sum(parameter.numel() for parameter in self.parameters),
         )
 
     def resume(self, checkpoint: Checkpoint) -> None:
         self.state.restore(checkpoint)
         self._saved = (self.state.step, self.state.evaluated)
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows per forward and backward pass; less than was set once memory has run out."""
+        return int(self.conditions["environment"]["micro_batch"])
 
     @property
     def stops_early(self) -> bool:
@@ -192,10 +201,8 @@ class _Run:
         rows = self._rows_of(step)
         rate = self.schedule.learning_rate(step)
         training_mode(self.scorer.model)
-        self.state.optimizer.zero_grad(set_to_none=True)
-        loss = accumulate_gradients(
-            self.loss, self.train, rows, self.settings.rows_at_once, self.settings.seed, step
-        )
+        while (loss := self._gradients(rows, step)) is None:
+            self._halve_micro_batch(step)
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise UserError(
@@ -215,6 +222,27 @@ class _Run:
                 rows_done=self.state.rows_done,
                 rows_per_second=self._rows_here / max(self._seconds_here, 1e-9),
             )
+        )
+
+    def _gradients(self, rows: list[int], step: int) -> float | None:
+        """The mean loss of a step's rows, and its gradients; None where memory doesn't suffice."""
+        self.state.optimizer.zero_grad(set_to_none=True)
+        seed = self.settings.seed
+        try:
+            return accumulate_gradients(self.loss, self.train, rows, self.rows_at_once, seed, step)
+        except torch.OutOfMemoryError:
+            if self.rows_at_once == 1:
+                raise
+            return None  # what the failed pass holds is only free once its error is gone
+
+    def _halve_micro_batch(self, step: int) -> None:
+        """The step is done again in smaller parts. A resumed run goes on with these, too."""
+        before = self.rows_at_once
+        self.conditions["environment"]["micro_batch"] = (before + 1) // 2
+        release_memory(self.scorer.device)
+        self.reporter.on_warning(
+            f"Memory ran out in step {step} with {before} rows at once; it goes on with "
+            f"{self.rows_at_once} at once, and batches of {self.settings.batch_size} as before."
         )
 
     def _rows_of(self, step: int) -> list[int]:
