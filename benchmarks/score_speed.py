@@ -22,6 +22,12 @@ from sentilora.errors import UserError
 PRODUCT = Contender("sentilora", "peers.product_scoring", "sentilora")
 CONTENDERS = (
     PRODUCT,
+    Contender(
+        "sentilora-vocabulary",
+        "peers.product_scoring",
+        "sentilora",
+        options={"vocabulary": True},
+    ),
     Contender("pipeline", "peers.pipeline", batch=1),
     Contender("generate", "peers.generate", tuned=True),
     Contender("full-logits", "peers.full_logits", tuned=True),

@@ -1,4 +1,8 @@
-"""The product's own scoring: `LabelScorer` on prompts that are encoded already."""
+"""The product's own scoring: `LabelScorer` on prompts that are encoded already.
+
+It gives the labels' probabilities, as `sentilora predict` does; with the option `vocabulary`, their
+log-probabilities over the whole vocabulary, and what greedy decoding would say, as evaluation does.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +23,11 @@ def run(job: Job) -> dict[str, Any]:
     prompts = encoder.encode(job.texts)
     if [list(prompt.ids) for prompt in prompts] != job.prompts:
         raise RuntimeError("the product's token ids aren't those that the peers were given")
-    scorer.score_prompts(prompts[: job.warmup_rows])
+    answer = scorer.score_prompts if job.options.get("vocabulary") else scorer.probabilities
+    answer(prompts[: job.warmup_rows])
     with Stopwatch() as clock:
-        scores = scorer.score_prompts(prompts)
+        answer(prompts)
+    scores = scorer.score_prompts(prompts)
     return {
         "seconds": clock.seconds,
         "labels": scores.predicted.tolist(),

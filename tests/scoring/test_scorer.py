@@ -249,6 +249,40 @@ def test_company_order_and_budget_change_nothing(architecture: str) -> None:
         assert (together.greedy == single.greedy).all()
 
 
+@pytest.mark.parametrize("architecture", ["gpt2", "gemma3"])
+def test_batches_are_halved_where_memory_runs_out(
+    architecture: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = TASKS["shared beginnings"]
+    expected = scorer_for(tiny_model(architecture), task).score(TEXTS + LENGTHS)
+    scorer = scorer_for(tiny_model(architecture), task)
+    stock, rows = scorer._engine.terms, []
+
+    def terms(batch: Any, prepared: Any) -> Any:
+        if len(batch.input_ids) > 3:
+            raise torch.OutOfMemoryError("no more")
+        rows.append(len(batch.input_ids))
+        return stock(batch, prepared)
+
+    monkeypatch.setattr(scorer._engine, "terms", terms)
+    told: list[int] = []
+    with caplog.at_level(logging.WARNING):
+        scores = scorer.score(TEXTS + LENGTHS, told.append)
+    assert np.abs(scores.log_probs - expected.log_probs).max() <= 1e-5
+    assert (scores.greedy == expected.greedy).all()
+    assert sum(told) == len(TEXTS + LENGTHS)
+    assert scorer.token_budget < 2048
+    assert f"{scorer.token_budget} tokens at once" in caplog.text
+    assert max(rows) == 3
+
+    def never(batch: Any, prepared: Any) -> Any:
+        raise torch.OutOfMemoryError("no more")
+
+    monkeypatch.setattr(scorer._engine, "terms", never)
+    with pytest.raises(torch.OutOfMemoryError):  # there is no less than one row
+        scorer.score(TEXTS)
+
+
 def test_progress_counts_texts() -> None:
     for task in TASKS.values():
         for budget in (1, 50, 10_000):

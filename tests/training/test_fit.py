@@ -336,3 +336,51 @@ def test_an_infinite_gradient_stops_the_run_too(tmp_path: Path) -> None:
 def test_no_rows(empty: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There are no"):
         toy.train(tmp_path, **{empty: Rows([], [])})
+
+
+# Memory -------------------------------------------------------------------------------------------
+
+
+class Tight:
+    """A scorer whose device holds a few rows at once from some step on."""
+
+    def __init__(self, scorer: Any, rows: int, calls: int) -> None:
+        self.stock, self.rows, self.calls = scorer.loss, rows, calls
+
+    def __call__(self, prompts: Any, gold: Any) -> torch.Tensor:
+        self.calls -= 1
+        if self.calls < 0 and len(prompts) > self.rows:
+            raise torch.OutOfMemoryError("no more")
+        return self.stock(prompts, gold)
+
+
+def test_out_of_memory_halves_the_micro_batch_and_keeps_the_batch(tmp_path: Path) -> None:
+    """The result is that of the same run in micro-batches, but for rounding."""
+    settings = TrainSettings(epochs=1, batch_size=8, learning_rate=0.01)
+    roomy = toy.scorer(dropout=0.0, dtype=torch.float64)
+    toy.train(tmp_path / "roomy", settings, scorer=roomy)
+
+    tight, recorder = toy.scorer(dropout=0.0, dtype=torch.float64), Recorder()
+    tight.loss = Tight(tight, rows=3, calls=1)  # type: ignore[method-assign]
+    toy.train(tmp_path / "tight", settings, scorer=tight, reporter=recorder)
+    for name, weight in toy.weights(tight).items():
+        torch.testing.assert_close(weight, toy.weights(roomy)[name], rtol=1e-7, atol=1e-9)
+    warnings = recorder.of("warning")
+    assert [("8 rows" in w, "4 rows" in w) for w in warnings] == [(True, False), (False, True)]
+    assert "2 at once, and batches of 8" in warnings[-1]
+    last = toy.newest_valid(tmp_path / "tight")
+    assert last is not None
+    assert last.environment["micro_batch"] == 2
+    assert last.settings.micro_batch is None
+
+    resumed = Recorder()
+    again = toy.scorer(dropout=0.0, dtype=torch.float64)
+    toy.train(tmp_path / "tight", settings, scorer=again, reporter=resumed, resume_from=last)
+    assert resumed.of("start")[0].micro_batch == 2
+
+
+def test_one_row_that_does_not_fit_ends_the_run(tmp_path: Path) -> None:
+    scorer = toy.scorer()
+    scorer.loss = Tight(scorer, rows=0, calls=0)  # type: ignore[method-assign]
+    with pytest.raises(UserError, match=r"one row.*--max-length"):
+        toy.train(tmp_path, scorer=scorer)

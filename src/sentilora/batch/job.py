@@ -105,12 +105,11 @@ def predict_rows(
 
 def _one_ahead(items: Iterator[T]) -> Iterator[T]:
     """The items, each made in another thread while the one before it is used."""
-    end = object()
     with ThreadPoolExecutor(1, thread_name_prefix="sentilora-reader") as reader:
-        pending = reader.submit(next, items, end)
-        while (item := pending.result()) is not end:
-            pending = reader.submit(next, items, end)
-            yield item
+        pending = reader.submit(lambda: list(islice(items, 1)))  # none at the end
+        while item := pending.result():
+            pending = reader.submit(lambda: list(islice(items, 1)))
+            yield from item
 
 
 @dataclass(frozen=True)

@@ -232,7 +232,10 @@ class _Run:
             return accumulate_gradients(self.loss, self.train, rows, self.rows_at_once, seed, step)
         except torch.OutOfMemoryError:
             if self.rows_at_once == 1:
-                raise
+                raise UserError(
+                    f"At step {step} memory doesn't suffice for one row. Lower --max-length, or "
+                    "choose a smaller base."
+                ) from None
             return None  # what the failed pass holds is only free once its error is gone
 
     def _halve_micro_batch(self, step: int) -> None:

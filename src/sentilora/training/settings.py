@@ -30,7 +30,8 @@ class TrainSettings:
         Rows per optimiser step.
     micro_batch
         Rows per forward and backward pass; None runs the whole batch at once. Gradients are
-        accumulated, so without dropout it doesn't change the result but for rounding.
+        accumulated, so without dropout it doesn't change the result but for rounding. Where memory
+        runs out it is halved.
     warmup
         Share of the steps in which the learning rate rises.
     weight_decay, betas

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -156,8 +157,8 @@ def _transposed(module: Any) -> Linear:
 
 def _joined(modules: Sequence[Any]) -> Linear:
     """Several projections of one input as one. The modules' weights become views of it, so that
-    nothing is held twice."""
-    weight = torch.cat([module.weight.detach() for module in modules])
+    nothing is held twice, and another engine of the model holds the same."""
+    weight = _together([module.weight.detach() for module in modules])
     parts = weight.split([len(module.weight) for module in modules])
     for module, part in zip(modules, parts, strict=True):
         module.weight.data = part
@@ -169,6 +170,22 @@ def _joined(modules: Sequence[Any]) -> Linear:
         for bias, module in zip(biases, modules, strict=True)
     ]
     return Linear(weight, torch.cat(filled))
+
+
+def _together(weights: Sequence[Tensor]) -> Tensor:
+    """The rows of all in one matrix: the one that they are views of, if they are."""
+    first = weights[0]
+    ends = accumulate(weight.nbytes for weight in weights)
+    starts = [first.data_ptr(), *(first.data_ptr() + end for end in ends)]
+    storage = first.untyped_storage()
+    adjacent = starts[-1] <= storage.data_ptr() + storage.nbytes() and all(
+        weight.data_ptr() == start and weight.is_contiguous()
+        for weight, start in zip(weights, starts, strict=False)
+    )
+    if not adjacent:
+        return torch.cat(list(weights))
+    shape = (sum(map(len, weights)), first.shape[1])
+    return first.as_strided(shape, first.stride(), first.storage_offset())
 
 
 def _rms(module: Any) -> RMSNorm:

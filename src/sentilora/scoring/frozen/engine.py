@@ -190,13 +190,7 @@ def _adapters(
     qkv: Sequence[tuple[Any, ...]], shape: Shape, dtype: torch.dtype
 ) -> tuple[list[Adapter | None], float]:
     """For each block its adapters as one pair of matrices, and the share that dropout keeps."""
-    active = [
-        [
-            module if getattr(module, "lora_A", None) and not module.disable_adapters else None
-            for module in modules
-        ]
-        for modules in qkv
-    ]
+    active = [[module if _is_active(module) else None for module in modules] for modules in qkv]
     drops = {
         getattr(module.lora_dropout["default"], "p", 0.0)
         for modules in active
@@ -205,6 +199,13 @@ def _adapters(
     }
     keep = 1 - max(drops, default=0.0)
     return [_adapter(modules, shape, dtype, keep) for modules in active], keep
+
+
+def _is_active(module: Any) -> bool:
+    """Whether a projection has an adapter that isn't switched off or merged into its weight."""
+    return (
+        bool(getattr(module, "lora_A", None)) and not module.disable_adapters and not module.merged
+    )
 
 
 def _adapter(
