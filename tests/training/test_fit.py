@@ -17,7 +17,7 @@ from sentilora.adapters import trainable_parameters
 from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError
 from sentilora.training import Plan, Reporter, Rows, StepReport, TrainSettings, loop
-from sentilora.training.gradients import accumulate_gradients
+from sentilora.training.gradients import accumulate_gradients, rows_at_once
 from sentilora.training.history import is_better, out_of_patience, validate
 from sentilora.training.randomness import training_mode
 from sentilora.training.settings import Objective, Selection
@@ -339,6 +339,22 @@ def test_no_rows(empty: str, tmp_path: Path) -> None:
 
 
 # Memory -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lengths", "most", "expected"),
+    [
+        ([30] * 32, 32, 32),  # 960 tokens
+        ([33] * 32, 32, 16),  # 1,056: two even halves
+        ([10] * 31 + [70], 32, 11),  # padded to the longest: 2,240 tokens, in three
+        ([30] * 32, 5, 5),
+        ([3000] * 4, 4, 1),
+        ([1], 1, 1),
+    ],
+)
+def test_rows_at_once(lengths: list[int], most: int, expected: int) -> None:
+    assert rows_at_once(lengths, most, torch.device("cpu")) == expected
+    assert rows_at_once([30] * 128, 128, torch.device("cuda")) == 128
 
 
 class Tight:

@@ -11,7 +11,24 @@ from sentilora.encoding import EncodedPrompt
 from sentilora.training.randomness import seed_dropout
 from sentilora.training.rows import Rows
 
+# Tokens of a forward and backward pass, the instruction's aside: enough for matrix products to be
+# at their fastest, so that what a pass keeps for its backward grows neither with the batch nor with
+# the texts' length.
+TOKENS_AT_ONCE = {"cpu": 1024}
+TOKENS_AT_ONCE_ELSEWHERE = 4096
+
 LossFunction = Callable[[Sequence[EncodedPrompt], Sequence[int]], Tensor]
+
+
+def rows_at_once(lengths: Sequence[int], most: int, device: torch.device) -> int:
+    """How many rows of a batch are run at once: up to `most`, and so many tokens as suit a device.
+
+    `lengths` [n] are the rows' own tokens. A batch is divided evenly, so no part is left over that
+    is too small to be fast.
+    """
+    budget = TOKENS_AT_ONCE.get(device.type, TOKENS_AT_ONCE_ELSEWHERE)
+    parts = -(-len(lengths) * max(lengths) // budget)
+    return min(most, -(-len(lengths) // parts))
 
 
 def accumulate_gradients(

@@ -23,7 +23,7 @@ from sentilora.errors import UserError
 from sentilora.scoring import LabelScorer
 from sentilora.training.checkpoint import Checkpoint, CheckpointStore
 from sentilora.training.conditions import Conditions, check_conditions, conditions_of
-from sentilora.training.gradients import accumulate_gradients
+from sentilora.training.gradients import accumulate_gradients, rows_at_once
 from sentilora.training.history import History, best_entry, out_of_patience, validate
 from sentilora.training.interrupts import Interrupted
 from sentilora.training.order import batches_of_epoch
@@ -163,7 +163,7 @@ class _Run:
             done=self.state.step,
             warmup_steps=self.schedule.warmup_steps,
             batch_size=self.settings.batch_size,
-            micro_batch=self.rows_at_once,
+            micro_batch=self.micro_batch,
             trained_parameters=sum(parameter.numel() for parameter in self.parameters),
         )
 
@@ -172,8 +172,8 @@ class _Run:
         self._saved = (self.state.step, self.state.evaluated)
 
     @property
-    def rows_at_once(self) -> int:
-        """Rows per forward and backward pass; less than was set once memory has run out."""
+    def micro_batch(self) -> int:
+        """The most rows of a forward and backward pass: less than set once memory has run out."""
         return int(self.conditions["environment"]["micro_batch"])
 
     @property
@@ -202,7 +202,7 @@ class _Run:
         rate = self.schedule.learning_rate(step)
         training_mode(self.scorer.model)
         while (loss := self._gradients(rows, step)) is None:
-            self._halve_micro_batch(step)
+            self._halve_micro_batch(rows, step)
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise UserError(
@@ -227,25 +227,32 @@ class _Run:
     def _gradients(self, rows: list[int], step: int) -> float | None:
         """The mean loss of a step's rows, and its gradients; None where memory doesn't suffice."""
         self.state.optimizer.zero_grad(set_to_none=True)
-        seed = self.settings.seed
+        at_once = self._at_once(rows)
         try:
-            return accumulate_gradients(self.loss, self.train, rows, self.rows_at_once, seed, step)
+            return accumulate_gradients(
+                self.loss, self.train, rows, at_once, self.settings.seed, step
+            )
         except torch.OutOfMemoryError:
-            if self.rows_at_once == 1:
+            if at_once == 1:
                 raise UserError(
                     f"At step {step} memory doesn't suffice for one row. Lower --max-length, or "
                     "choose a smaller base."
                 ) from None
             return None  # what the failed pass holds is only free once its error is gone
 
-    def _halve_micro_batch(self, step: int) -> None:
+    def _at_once(self, rows: list[int]) -> int:
+        shared = len(self.scorer.encoder.prefix_ids)
+        lengths = [max(1, self.train.lengths[row] - shared) for row in rows]
+        return rows_at_once(lengths, self.micro_batch, self.scorer.device)
+
+    def _halve_micro_batch(self, rows: list[int], step: int) -> None:
         """The step is done again in smaller parts. A resumed run goes on with these, too."""
-        before = self.rows_at_once
+        before = self._at_once(rows)
         self.conditions["environment"]["micro_batch"] = (before + 1) // 2
         release_memory(self.scorer.device)
         self.reporter.on_warning(
             f"Memory ran out in step {step} with {before} rows at once; it goes on with "
-            f"{self.rows_at_once} at once, and batches of {self.settings.batch_size} as before."
+            f"{self.micro_batch} at once, and batches of {self.settings.batch_size} as before."
         )
 
     def _rows_of(self, step: int) -> list[int]:

@@ -29,9 +29,9 @@ class TrainSettings:
     batch_size
         Rows per optimiser step.
     micro_batch
-        Rows per forward and backward pass; None runs the whole batch at once. Gradients are
-        accumulated, so without dropout it doesn't change the result but for rounding. Where memory
-        runs out it is halved.
+        The most rows of a forward and backward pass; by default the batch, cut where it has more
+        tokens than suit the device. Gradients are accumulated, so without dropout it doesn't change
+        the result but for rounding. Where memory runs out it is halved.
     warmup
         Share of the steps in which the learning rate rises.
     weight_decay, betas
@@ -92,7 +92,7 @@ class TrainSettings:
 
     @property
     def rows_at_once(self) -> int:
-        """Rows per forward and backward pass."""
+        """The most rows of a forward and backward pass."""
         return min(self.micro_batch or self.batch_size, self.batch_size)
 
     def to_dict(self) -> dict[str, Any]:
