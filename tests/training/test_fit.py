@@ -382,7 +382,6 @@ def test_out_of_memory_halves_the_micro_batch_and_keeps_the_batch(tmp_path: Path
     toy.train(tmp_path / "tight", settings, scorer=tight, reporter=recorder)
     for name, weight in toy.weights(tight).items():
         torch.testing.assert_close(weight, toy.weights(roomy)[name], rtol=1e-7, atol=1e-9)
-    warnings = recorder.of("warning")
     halvings = [
         tuple(map(int, re.findall(r"(\d+)(?: rows)? at once", warning)))
         for warning in recorder.of("warning")
