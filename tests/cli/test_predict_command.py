@@ -248,13 +248,13 @@ def test_a_job_that_is_interrupted_leaves_no_half_a_file(adapter: Path, here: Pa
 import os, signal, sys
 from sentilora.cli import main
 from sentilora.batch import job
-window, windows = job._predict_window, []
+score, windows = job._score, []
 def interrupted(*arguments):
     windows.append(arguments)
     if len(windows) == 2:
         os.kill(os.getpid(), signal.SIGINT)
-    return window(*arguments)
-job._predict_window = interrupted
+    return score(*arguments)
+job._score = interrupted
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.argv = ["sentilora", "predict", {str(adapter)!r}, "in.jsonl", "-o", "out.jsonl", *{FP32!r}]
 main()

@@ -148,8 +148,11 @@ def _progress(source: Any) -> Iterator[Callable[[int], None]]:
         def progress(rows: int) -> None:
             nonlocal read
             bar.note(f"{rows:,} rows")
-            bar.advance((rows if unit == "rows" else read) - bar.done)
-            read = source.position()
+            if unit == "rows":
+                bar.advance(rows - bar.done)
+            else:
+                bar.advance(read - bar.done)
+                read = source.position()
 
         yield progress
 
