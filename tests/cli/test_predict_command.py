@@ -58,6 +58,14 @@ def test_texts_as_arguments(adapter: Path, expected: list[dict[str, Any]]) -> No
     assert list(lines(outcome.out)[0]) == ["text", *ADDED]
 
 
+def test_a_merged_adapter_says_the_same(adapter: Path, expected: list[dict[str, Any]]) -> None:
+    outcome = run("predict", adapter, *TEXTS, *FP32, "--merge")
+    assert outcome.code == 0
+    for line, wanted in zip(lines(outcome.out), expected, strict=True):
+        assert line["predicted_label"] == wanted["predicted_label"]
+        assert line["p_positive"] == pytest.approx(wanted["p_positive"].expected, abs=1e-4)
+
+
 def test_standard_input_line_by_line(adapter: Path, expected: list[dict[str, Any]]) -> None:
     stdin = "\r\n".join(TEXTS).encode()  # without an end behind the last line
     outcome = run("predict", adapter, "-", *FP32, stdin=stdin)

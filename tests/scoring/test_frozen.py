@@ -38,11 +38,10 @@ def two_threads() -> Any:
     torch.set_num_threads(before)
 
 
-def scorer_for(architecture: str, labels: str = "one token", lora: bool = True) -> LabelScorer:
+def scorer_for(architecture: str, labels: str = "one token") -> LabelScorer:
     model = in_float64(tiny_model(architecture))
     task = Task("Text: {text}\nSentiment:", LABELS[labels], max_length=100)
-    given = with_lora(model, architecture) if lora else model
-    scorer = LabelScorer(given, PromptEncoder(task, byte_level()))
+    scorer = LabelScorer(with_lora(model, architecture), PromptEncoder(task, byte_level()))
     assert scorer.path == "FrozenEngine"
     return scorer
 

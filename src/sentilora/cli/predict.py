@@ -155,6 +155,8 @@ def _progress(source: Any) -> Iterator[Callable[[int], None]]:
                 read = source.position()
 
         yield progress
+        if size is not None:  # all is written, too
+            bar.advance(size - bar.done)
 
 
 def _source(inputs: list[str]) -> Any:
