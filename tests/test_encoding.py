@@ -15,6 +15,7 @@ import pytest
 
 from reference import plain_ids
 from sentilora.control import control_tokens
+from sentilora.cutting import GAP
 from sentilora.encoding import EncodedPrompt, PromptEncoder, tokenizer_fingerprint
 from sentilora.errors import UserError
 from sentilora.task import Task
@@ -260,6 +261,23 @@ def test_truncation_shortens_the_text_alone(tokenizer: Any, kind: str) -> None:
         assert size >= limit - 4 or len(expected(tokenizer, task, more)) + longest > limit
 
 
+@pytest.mark.parametrize("kind", [kind for kind, text in LONG.items() if text.strip()])
+def test_both_ends_of_a_long_text_are_kept(tokenizer: Any, kind: str) -> None:
+    task = Task("Text: {text}\nSentiment:", LABELS, max_length=96, long_texts="ends")
+    encoder = PromptEncoder(task, tokenizer)
+    text = LONG[kind] if len(tokenizer) > 1000 else LONG[kind][:6000]
+    prompt, shown = encoder.encode([text])[0], encoder.shown(text)
+    assert list(prompt.ids) == expected(tokenizer, task, shown)
+    assert len(prompt.ids) + max(map(len, encoder.label_ids)) <= 96
+    if prompt.characters_cut:
+        beginning, _, end = shown.partition(GAP)
+        assert beginning
+        assert end
+        assert text.startswith(beginning)
+        assert text.endswith(end)
+        assert len(beginning) + len(end) == len(text) - prompt.characters_cut
+
+
 @pytest.mark.parametrize("limit", range(60, 76))
 def test_truncation_at_every_length(limit: int) -> None:
     for make in TINY.values():
@@ -283,6 +301,7 @@ def test_a_label_joined_with_a_long_text_still_fits() -> None:
         encoder = PromptEncoder(task, make())
         for text in ("good film   " * 30, " " * 500, "x\n" * 200):
             prompt = encoder.encode([text])[0]
+            assert encoder.shown(text) == text[: len(text) - prompt.characters_cut]
             for k in range(2):
                 assert len(whole(encoder, prompt, k)) <= 48, make.__name__
 

@@ -60,6 +60,10 @@ def fitted(base: str) -> LabelTuner:
 def test_it_learns(fitted: LabelTuner) -> None:
     texts, labels = rows(40, seed=1)
     assert fitted.score(texts, labels) > 0.8
+
+
+def test_with_patience_the_held_out_rows_are_followed(base: str) -> None:
+    fitted = tuner(base, epochs=8, targets="all", dropout=0.0, patience=8).fit(*rows(64))
     assert fitted.history_[0]["step"] == 0
     assert fitted.history_[-1]["loss"] < fitted.history_[0]["loss"]
 
@@ -89,13 +93,39 @@ def test_saving_spares_a_folder_of_other_files(fitted: LabelTuner, tmp_path: Pat
     assert (tmp_path / "README.md").read_text() == "my project"
 
 
-def test_what_was_held_out_is_not_among_the_rows_trained_on(
-    fitted: LabelTuner, tmp_path: Path
-) -> None:
-    fitted.save(tmp_path / "adapter")
+def test_what_was_held_out_is_not_among_the_rows_trained_on(base: str, tmp_path: Path) -> None:
+    tuner(base, patience=2).fit(*rows(64)).save(tmp_path / "adapter")
     kept = Artifact.read(tmp_path / "adapter").rows
     assert len(kept.train) + len(kept.validation) == 64
+    assert kept.validation
     assert not set(kept.train) & set(kept.validation)
+
+
+def test_without_patience_all_rows_are_trained_on(fitted: LabelTuner, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "adapter")
+    kept = Artifact.read(tmp_path / "adapter").rows
+    assert (len(kept.train), len(kept.validation)) == (64, 0)
+    assert fitted.history_ == []
+
+
+def test_balanced_training_keeps_its_choice_and_corrects_probabilities(
+    base: str, tmp_path: Path
+) -> None:
+    texts, labels = rows(32)
+    texts, labels = texts + texts[::2], labels + labels[::2]  # two negative for one positive
+    fitted = tuner(base, class_weight="balanced", epochs=4).fit(texts, labels)
+    found, scorer = fitted.predict_proba(texts), fitted.classifier_.scorer
+    even = scorer.probabilities(scorer.encoder.encode(texts))
+    odds, even_odds = found[:, 1] / found[:, 0], even[:, 1] / even[:, 0]
+    np.testing.assert_allclose(odds * 2, even_odds, rtol=1e-4)
+    chosen = fitted.classes_[even.argmax(axis=1)]
+    assert (fitted.predict(texts) == chosen).all()
+    fitted.save(tmp_path / "adapter")
+    loaded = load(tmp_path / "adapter", dtype="float32")
+    np.testing.assert_array_equal(loaded.predict_proba(texts), found)
+    assert loaded.predict(texts).tolist() == chosen.tolist()
+    assert [row["label"] for row in loaded(texts)] == chosen.tolist()
+    assert [row[0]["label"] for row in loaded(texts, top_k=None)] == chosen.tolist()
 
 
 def test_one_seed_one_result(base: str) -> None:
@@ -167,13 +197,17 @@ def test_a_fit_that_fails_leaves_the_last_one(fitted: LabelTuner) -> None:
         (["a", "b", "c"], [0, 0, 0], "only one label"),
         (["a", "b", "c", "d"], [0.1, 0.7, 0.2, 0.9], "continuous"),
         (["a", "b"], [[0, 1], [1, 0]], "1d array"),
-        (["a", "b"], [0, 1], "can be held out"),
         ([], [], "no label|empty|0"),
     ],
 )
 def test_texts_and_labels_that_are_no_use(texts: Any, labels: Any, problem: str, base: str) -> None:
     with pytest.raises(ValueError, match=problem):
         tuner(base).fit(texts, labels)
+
+
+def test_patience_needs_rows_to_hold_out(base: str) -> None:
+    with pytest.raises(UserError, match="can be held out"):
+        tuner(base, patience=1).fit(["a", "b"], [0, 1])
 
 
 def test_settings_out_of_range_are_refused_when_it_is_fitted(base: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from peers.stock import batches, checked_rows
 from sentilora.adapters import AdapterSettings, trainable_parameters
 from sentilora.bases import load_base, resolve
 from sentilora.task import Task
-from sentilora.training import Reporter, Rows, StepReport, TrainSettings, fit
-from sentilora.training.gradients import accumulate_gradients
+from sentilora.training import Plan, Reporter, Rows, StepReport, TrainSettings, fit
+from sentilora.training.gradients import Gradients
 from sentilora.training.randomness import training_mode
 from sentilora.training.state import TrainingState
 from sentilora.tuning import Tuning, prepare
@@ -45,39 +44,29 @@ def _prepared(job: Job) -> Tuning:
 
 
 class _Clock(Reporter):
-    """Times the steps of a run alone: the evaluations before and after aren't training."""
+    """Times the steps of a run, which are all that there is of it without validation rows."""
 
     def __init__(self) -> None:
         self.watch = Stopwatch()
-        self.began = False
 
-    def on_evaluation(self, record: Mapping[str, Any]) -> None:
-        self._before()
-
-    def on_checkpoint(self, path: Path) -> None:
-        self._before()
+    def on_start(self, plan: Plan) -> None:
+        self.watch.start()
 
     def on_step(self, report: StepReport) -> None:
-        self.began = True
         self.watch.stop()
-
-    def _before(self) -> None:
-        if not self.began:
-            self.watch.start()
 
 
 def _seconds(job: Job, tuning: Tuning, rows: Rows) -> float:
     """How long one epoch's steps take."""
     settings = TrainSettings(
-        epochs=1, learning_rate=LEARNING_RATE, batch_size=job.batch, eval_every=10**9
+        epochs=1, learning_rate=LEARNING_RATE, batch_size=job.batch, select="last"
     )
-    clock = _Clock()
-    validation = Rows(rows.prompts[:1], rows.gold[:1])
+    clock, nothing = _Clock(), Rows([], [])
     with tempfile.TemporaryDirectory() as folder:
         fit(
             tuning.scorer,
             rows,
-            validation,
+            nothing,
             settings,
             Path(folder),
             reporter=clock,
@@ -90,13 +79,14 @@ def _losses(job: Job, tuning: Tuning, rows: Rows) -> list[float]:
     """The losses of the first steps, on rows in their order."""
     settings = TrainSettings(learning_rate=LEARNING_RATE, batch_size=job.batch)
     state = TrainingState(trainable_parameters(tuning.model), settings)
+    parameters = list(state.parameters.values())
+    gradients = Gradients(
+        tuning.scorer.loss, rows, parameters, shared=0, seed=0, most=settings.batch_size
+    )
     losses = []
     for step, batch in enumerate(batches(range(len(rows)), job.batch, shuffled=False)):
         training_mode(tuning.model)
-        state.optimizer.zero_grad(set_to_none=True)
-        losses.append(
-            accumulate_gradients(tuning.scorer.loss, rows, batch, len(batch), seed=0, step=step)
-        )
-        torch.nn.utils.clip_grad_norm_(list(state.parameters.values()), settings.clip)
+        losses.append(gradients.accumulate(batch, step, lambda rows: None))
+        torch.nn.utils.clip_grad_norm_(parameters, settings.clip)
         state.advance(LEARNING_RATE, losses[-1], len(batch))
     return losses

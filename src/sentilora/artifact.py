@@ -64,6 +64,7 @@ class Artifact:
     canary: Canary
     metrics: dict[str, Any]
     rows: RowHashes
+    label_shares: tuple[float, ...] | None  # see `priors`; None where training balanced nothing
 
     @classmethod
     def read(cls, path: Path) -> Artifact:
@@ -89,6 +90,7 @@ class Artifact:
                 canary=Canary.from_dict(values["canary"]),
                 metrics=values["metrics"],
                 rows=RowHashes.from_dict(read_json(path / ROWS, "The list of rows")),
+                label_shares=values["label_shares"] and tuple(values["label_shares"]),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(
@@ -107,6 +109,7 @@ def save_artifact(
     canary: Canary,
     metrics: dict[str, Any],
     rows: RowHashes,
+    label_shares: tuple[float, ...] | None,
     card: str,
 ) -> Artifact:
     """Write the adapter folder; files of the same names are replaced one by one, whole.
@@ -124,6 +127,7 @@ def save_artifact(
         "tokenizer_fingerprint": tokenizer_fingerprint,
         "canary": asdict(canary),
         "metrics": metrics,
+        "label_shares": label_shares,
     }
     try:
         path.mkdir(parents=True, exist_ok=True)

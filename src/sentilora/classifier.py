@@ -23,11 +23,14 @@ from sentilora.artifact import Artifact, check_weights, read_weights
 from sentilora.bases import Base, BaseIdentity, LoadedBase, load_base, resolve
 from sentilora.canary import check_canary
 from sentilora.devices import resolve_device
-from sentilora.encoding import PromptEncoder, tokenizer_fingerprint
+from sentilora.encoding import EncodedPrompt, PromptEncoder, tokenizer_fingerprint
 from sentilora.errors import UserError
 from sentilora.merging import Merger
+from sentilora.priors import at_shares
 from sentilora.scoring import LabelScorer, Scores
 from sentilora.task import Task
+
+Decisions = tuple[NDArray[np.intp], NDArray[np.float32]]
 
 
 class Classifier:
@@ -44,11 +47,17 @@ class Classifier:
     """
 
     def __init__(
-        self, scorer: LabelScorer, base: BaseIdentity, artifact: Artifact | None = None
+        self,
+        scorer: LabelScorer,
+        base: BaseIdentity,
+        artifact: Artifact | None = None,
+        label_shares: Sequence[float] | None = None,
     ) -> None:
+        """`label_shares` [K] are those of the training rows, where training balanced them."""
         self.scorer = scorer
         self.base = base
         self.artifact = artifact
+        self.label_shares = label_shares
         self.task: Task = scorer.encoder.task
         self.classes_: NDArray[np.str_] = np.array(self.task.labels)
 
@@ -57,33 +66,44 @@ class Classifier:
         return self.scorer.score(checked_texts(texts), progress)
 
     def predict(self, texts: Sequence[str]) -> NDArray[np.str_]:
-        """[N] the likeliest label of each text."""
-        return self.classes_[self.predict_proba(texts).argmax(axis=1)]
+        """[N] the label chosen for each text: the likeliest, or with balanced training the one that
+        would be if all labels were equally frequent."""
+        return self.classes_[self.decide(texts)[0]]
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """[N, K] each label's probability, given that it is one of the labels."""
-        encoder = self.scorer.encoder
-        return self.scorer.probabilities(encoder.encode(checked_texts(texts)))
+        return self.decide(texts)[1]
+
+    def decide(self, texts: Sequence[str]) -> Decisions:
+        """[N] the chosen labels' indices, and [N, K] the probabilities."""
+        return self.decide_prompts(self.scorer.encoder.encode(checked_texts(texts)))
+
+    def decide_prompts(self, prompts: Sequence[EncodedPrompt]) -> Decisions:
+        """As `decide`, for prompts that are encoded already."""
+        found = self.scorer.probabilities(prompts)
+        chosen = found.argmax(axis=1)
+        return chosen, at_shares(found, self.label_shares) if self.label_shares else found
 
     def __call__(
         self, texts: str | Sequence[str], **options: int | None
     ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
         """`[{"label": ..., "score": ...}]`, shaped as the text-classification pipeline answers.
 
-        Without options the likeliest label of each text. With `top_k=N`, for each text a list of
-        its N likeliest labels (all, with None), best first; for one text, that list itself.
+        Without options the chosen label of each text. With `top_k=N`, for each text a list of N
+        labels (all, with None), the chosen one and then the likeliest; for one text, that list
+        itself.
         """
         if unknown := options.keys() - {"top_k"}:
             raise TypeError(f"A classifier is called with top_k alone, not {min(unknown)}.")
         many = [texts] if isinstance(texts, str) else texts
-        rows = [self._ranked(row) for row in self.predict_proba(many)]
+        rows = [self._ranked(*row) for row in zip(*self.decide(many), strict=True)]
         if "top_k" not in options:
             return [row[0] for row in rows]
         best = [row[: options["top_k"]] for row in rows]
         return best[0] if isinstance(texts, str) else best
 
-    def _ranked(self, probabilities: NDArray[np.float32]) -> list[dict[str, Any]]:
-        order = np.argsort(-probabilities, kind="stable")
+    def _ranked(self, chosen: int, probabilities: NDArray[np.float32]) -> list[dict[str, Any]]:
+        order = sorted(range(len(probabilities)), key=lambda k: (k != chosen, -probabilities[k]))
         return [{"label": self.task.labels[k], "score": float(probabilities[k])} for k in order]
 
     @contextmanager
@@ -183,7 +203,7 @@ def load(
     _fill(tuned, artifact)
     tuned.eval().requires_grad_(False)
     scorer = _verified(tuned, encoder, artifact, loaded.identity.dtype)
-    classifier = Classifier(scorer, loaded.identity, artifact)
+    classifier = Classifier(scorer, loaded.identity, artifact, artifact.label_shares)
     if merge:
         classifier.merge()
         now = artifact.canary.again(scorer, loaded.identity.dtype)

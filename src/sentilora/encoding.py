@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import Any
 
+from sentilora.cutting import shortened
 from sentilora.errors import UserError
 from sentilora.task import Task, clean
 from sentilora.tokenisation import PromptTokenizer
@@ -38,13 +39,23 @@ class EncodedPrompt:
         For each label the ids that follow `ids`, where they aren't the label's usual ones (the
         seam between this text and the label is joined by the tokenizer); otherwise None.
     characters_cut
-        How many characters of the text were cut off for the maximum length.
+        How many characters of the text were left out for the maximum length.
     """
 
     ids: tuple[int, ...]
     shared: bool
     continuations: tuple[tuple[int, ...], ...] | None = None
     characters_cut: int = 0
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A text as it is shown, its prompt's ids, and these with each label behind them."""
+
+    text: str
+    ids: list[int]
+    characters_cut: int
+    spoken: list[list[int]]
 
 
 class PromptEncoder:
@@ -87,24 +98,28 @@ class PromptEncoder:
 
     def encode(self, texts: Sequence[str]) -> list[EncodedPrompt]:
         """The prompts of `texts`, in their order."""
-        texts = [clean(text) for text in texts]
+        kept = self._fitted([clean(text) for text in texts])
+        return [self._checked(each) for each in kept]
+
+    def shown(self, text: str) -> str:
+        """What the model is shown of `text`: all of it, unless it is too long."""
+        return self._fitted([clean(text)])[0].text
+
+    def _fitted(self, texts: list[str]) -> list[_Fitted]:
+        """The texts, each cut to what fits with the longest label behind it."""
         room = self.task.max_length - max(map(len, self.label_ids))
-        kept = [
-            self._cut(text, ids, room)
-            for text, ids in zip(texts, self._prompts.ids(texts), strict=True)
-        ]
-        spoken = self._spoken([text for text, _ in kept])
-        for i in range(len(kept)):
+        whole = self._prompts.ids(texts)
+        cut = [self._cut(text, ids, room) for text, ids in zip(texts, whole, strict=True)]
+        spoken = self._spoken([text for text, _, _ in cut])
+        for i in range(len(cut)):
             # A label that is joined with the text may take more tokens than it usually does.
             while (over := self._length(spoken[i]) - self.task.max_length) > 0:
-                kept[i] = self._cut(*kept[i], len(kept[i][1]) - over)
-                spoken[i] = self._spoken([kept[i][0]])[0]
-        return [
-            self._checked(ids, spoken_ids, len(text) - len(beginning))
-            for text, (beginning, ids), spoken_ids in zip(texts, kept, spoken, strict=True)
-        ]
+                cut[i] = self._cut(texts[i], whole[i], len(cut[i][1]) - over)
+                spoken[i] = self._spoken([cut[i][0]])[0]
+        return [_Fitted(*each, ids) for each, ids in zip(cut, spoken, strict=True)]
 
-    def _checked(self, ids: list[int], spoken: list[list[int]], cut: int) -> EncodedPrompt:
+    def _checked(self, fitted: _Fitted) -> EncodedPrompt:
+        ids, spoken = fitted.ids, fitted.spoken
         usual = [ids + label[: len(label) - len(self.terminator)] for label in self.label_ids]
         continuations = None
         if spoken != usual:
@@ -112,7 +127,7 @@ class PromptEncoder:
             continuations = tuple((*whole[len(ids) :], *self.terminator) for whole in spoken)
         prefix = self.prefix_ids
         shared = bool(prefix) and len(ids) > len(prefix) and ids[: len(prefix)] == prefix
-        return EncodedPrompt(tuple(ids), shared, continuations, cut)
+        return EncodedPrompt(tuple(ids), shared, continuations, fitted.characters_cut)
 
     def _encode_one(self, text: str, label: str | None = None) -> list[int]:
         return self._prompts.ids([text], label)[0]
@@ -126,21 +141,21 @@ class PromptEncoder:
         """How many tokens a prompt and its longest label take."""
         return max(map(len, spoken)) + len(self.terminator)
 
-    def _cut(self, text: str, ids: list[int], room: int) -> tuple[str, list[int]]:
-        """A beginning of `text` whose prompt fits, as long as it may be give or take a token.
+    def _cut(self, text: str, ids: list[int], room: int) -> tuple[str, list[int], int]:
+        """So much of `text` as fits, give or take a token; its prompt; the characters left out.
 
         Cutting may join or part tokens at the new end, so the cut prompt is encoded whole again,
         and the cut moved until it fits.
         """
         if len(ids) <= room:
-            return text, ids
+            return text, ids, 0
         ends = self._prompts.ends(text)
-        keep = len(ends)
-        while len(ids) > room and text:
-            keep = max(0, keep - (len(ids) - room))
-            text = text[: ends[keep - 1]] if keep else ""
-            ids = self._encode_one(text)
-        return text, ids
+        keep, shorter, lost = len(ends), text, 0
+        while len(ids) > room and shorter:
+            keep -= len(ids) - room
+            shorter, lost = shortened(text, ends, keep, self.task.long_texts)
+            ids = self._encode_one(shorter)
+        return shorter, ids, lost
 
     def _encode_labels(self) -> list[list[int]]:
         prompt = self._encode_one(_PROBES[0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +22,7 @@ from sentilora.adapters import AdapterSettings
 from sentilora.artifact import DESCRIPTION, RowHashes
 from sentilora.bases import LoadedBase, load_base, resolve
 from sentilora.classifier import Classifier, checked_texts
+from sentilora.cutting import LongTexts
 from sentilora.data import Example
 from sentilora.data.dataset import TRAIN, VALIDATION, row_hash
 from sentilora.data.splits import cut_splits
@@ -29,8 +30,11 @@ from sentilora.devices import resolve_device
 from sentilora.errors import UserError
 from sentilora.projections import parse_roles
 from sentilora.task import Task
-from sentilora.training import FitResult, TrainSettings
+from sentilora.training import FitResult, TrainSettings, choose_settings
+from sentilora.training.settings import ClassWeight
 from sentilora.tuning import Labelled, Tuning, prepare, save, tune
+
+_TRAINING = ("epochs", "learning_rate", "batch_size", "patience", "class_weight")
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,15 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         The instruction with `{text}`; None words it for the labels.
     subject
         What the default instruction calls a text.
-    max_length
-        Tokens of a prompt with its label.
+    max_length, long_texts
+        Tokens of a prompt with its label, and what is kept of a text that is cut to fit; see
+        `Task`.
     rank, alpha, dropout, targets
         LoRA's; see `AdapterSettings`.
-    epochs, learning_rate, batch_size, patience
-        See `TrainSettings`. A tenth of the rows is held out to choose the best weights.
+    epochs, learning_rate, batch_size, patience, class_weight
+        See `TrainSettings`; None for `epochs` and `batch_size` goes by the number of rows. All rows
+        are trained on, and the last weights kept; with `patience` a tenth of the rows is held out,
+        and the weights kept are those that were best there.
     random_state
         Of the held-out rows, the adapter's start, the rows' order and dropout.
     device, dtype
@@ -72,7 +79,7 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
     classifier_
         The tuned `Classifier`.
     history_
-        The evaluations on the held-out rows, the untuned base's first.
+        The evaluations on the held-out rows, the untuned base's first; empty without `patience`.
     """
 
     def __init__(
@@ -82,14 +89,16 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         template: str | None = None,
         subject: str = "text",
         max_length: int = 512,
+        long_texts: LongTexts = "beginning",
         rank: int = 8,
         alpha: float = 32.0,
         dropout: float = 0.1,
         targets: str | Sequence[str] = "query,value",
-        epochs: int = 2,
+        epochs: int | None = None,
         learning_rate: float = 1e-3,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         patience: int | None = None,
+        class_weight: ClassWeight | None = None,
         random_state: int = 0,
         device: str = "auto",
         dtype: str | None = None,
@@ -98,6 +107,7 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         self.template = template
         self.subject = subject
         self.max_length = max_length
+        self.long_texts = long_texts
         self.rank = rank
         self.alpha = alpha
         self.dropout = dropout
@@ -106,6 +116,7 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.patience = patience
+        self.class_weight = class_weight
         self.random_state = random_state
         self.device = device
         self.dtype = dtype
@@ -121,20 +132,26 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
             raise UserError(f"There are {len(texts)} texts and {len(labels)} labels.")
         check_classification_targets(labels)
         classes, gold = np.unique(labels, return_inverse=True)
-        adapter, settings = self._settings()
-        tuning = prepare(self._load_base(), self._task(classes), adapter, settings.seed)
-        train, validation = _hold_out(texts, gold.tolist(), settings.seed)
+        adapter, given = self._settings()
+        seed = TrainSettings(**given).seed  # all that was given is checked before rows are cut
+        train, validation = Labelled(texts, gold.tolist()), Labelled([], [])
+        if self.patience is not None:
+            train, validation = _hold_out(texts, gold.tolist(), seed)
+        settings = choose_settings(given, len(train.texts), len(validation.texts)).settings
+        tuning = prepare(self._load_base(), self._task(classes), adapter, seed)
         with tempfile.TemporaryDirectory(prefix="sentilora-") as folder:
             result = tune(tuning, train, validation, settings, Path(folder))
         self.classes_, self.history_ = classes, result.history
-        self.classifier_ = Classifier(tuning.scorer, tuning.base.identity)
+        self.classifier_ = Classifier(
+            tuning.scorer, tuning.base.identity, label_shares=result.label_shares
+        )
         self._fitted = _Fitted(tuning, result, settings, _row_hashes(train, validation))
         return self
 
     def predict(self, X: Sequence[str]) -> NDArray[Any]:
-        """[N] the likeliest label of each text, of the type that `y` had."""
-        likeliest = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[likeliest]
+        """[N] the label chosen for each text, of the type that `y` had."""
+        check_is_fitted(self)
+        return self.classes_[self.classifier_.decide(X)[0]]
 
     def predict_proba(self, X: Sequence[str]) -> NDArray[np.float32]:
         """[N, K] each label's probability, given that it is one of the labels."""
@@ -152,8 +169,11 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
             raise UserError(f"{folder} already holds other files. Choose a new folder.")
         save(fitted.tuning, fitted.result, fitted.settings, fitted.rows, folder, "own texts")
 
-    def _settings(self) -> tuple[AdapterSettings, TrainSettings]:
-        """The parameters, checked; a search over `np.arange` gives numpy's numbers for Python's."""
+    def _settings(self) -> tuple[AdapterSettings, dict[str, Any]]:
+        """The adapter's settings, and what was given of the training's.
+
+        A search over `np.arange` gives numpy's numbers for Python's.
+        """
         given = {
             name: value.item() if isinstance(value, np.generic) else value
             for name, value in self.get_params(deep=False).items()
@@ -164,23 +184,19 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
             dropout=given["dropout"],
             targets=parse_roles(given["targets"]),
         )
-        training = TrainSettings(
-            epochs=given["epochs"],
-            learning_rate=given["learning_rate"],
-            batch_size=given["batch_size"],
-            patience=given["patience"],
-            seed=given["random_state"],
-        )
-        return adapter, training
+        training = {name: given[name] for name in _TRAINING if given[name] is not None}
+        return adapter, {**training, "seed": given["random_state"]}
 
     def _load_base(self) -> LoadedBase:
         return load_base(resolve(self.model), device=resolve_device(self.device), dtype=self.dtype)
 
     def _task(self, classes: NDArray[Any]) -> Task:
-        labels = tuple(str(label) for label in classes)
+        labels, length = tuple(str(label) for label in classes), int(self.max_length)
         if self.template is None:
-            return Task.default(labels, self.subject, int(self.max_length))
-        return Task(self.template, labels, int(self.max_length))
+            task = Task.default(labels, self.subject, length)
+        else:
+            task = Task(self.template, labels, length)
+        return replace(task, long_texts=self.long_texts)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -35,6 +35,8 @@ class RunConfig:
     data, data_options
         The data (an absolute path, a Hub name, or None for the bundled reviews), and how it is
         understood.
+    origins
+        For each setting of the prompt, the adapter and the training where it came from, in words.
     """
 
     model: str
@@ -45,6 +47,7 @@ class RunConfig:
     task: Task
     adapter: AdapterSettings
     training: TrainSettings
+    origins: Mapping[str, str]
     device: str
     dtype: str
     trust_remote_code: bool = False
@@ -92,7 +95,16 @@ class RunConfig:
             ) from error
 
 
-_PLAIN = ("model", "model_path", "revision", "data", "device", "dtype", "trust_remote_code")
+_PLAIN = (
+    "model",
+    "model_path",
+    "revision",
+    "data",
+    "origins",
+    "device",
+    "dtype",
+    "trust_remote_code",
+)
 
 
 def check_output(output: Path | None) -> None:

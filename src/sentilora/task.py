@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
+from sentilora.cutting import LongTexts
 from sentilora.errors import UserError
 
 FIELD = "{text}"
@@ -35,6 +36,8 @@ class Task:
     label_prefix
         What stands between the prompt and the label, and belongs to the label's tokens: a space
         for plain instructions, nothing after a chat template's assistant header.
+    long_texts
+        What is kept of a text that is shortened: its "beginning", or both its "ends".
 
     Raises
     ------
@@ -46,6 +49,7 @@ class Task:
     labels: tuple[str, ...]
     max_length: int = 512
     label_prefix: str = " "
+    long_texts: LongTexts = "beginning"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
@@ -63,6 +67,11 @@ class Task:
         check_labels(self.labels)
         if _LONE_SURROGATE.search("".join([self.template, self.label_prefix, *self.labels])):
             raise UserError("The template or a label holds bytes that aren't UTF-8; write it anew.")
+        if self.long_texts not in get_args(LongTexts):
+            raise UserError(
+                f"Of long texts (--long-texts) {self.long_texts!r} can't be kept; it must be "
+                f"{' or '.join(get_args(LongTexts))}."
+            )
         if self.max_length < 8:
             raise UserError(
                 f"A maximum length of {self.max_length} tokens is too short to be used."

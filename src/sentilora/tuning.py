@@ -114,7 +114,7 @@ def finish(
     rows = RowHashes(
         **{split: _hashes(row.text for row in dataset.split(split)) for split in _SPLITS}
     )
-    classifier = Classifier(tuning.scorer, tuning.base.identity)
+    classifier = Classifier(tuning.scorer, tuning.base.identity, label_shares=result.label_shares)
     selection = select_rows(dataset, None, rows.train, rows.test)
     evaluation = measure(classifier, dataset, rows, selection, scoring)
     save(tuning, result, settings, rows, run_dir, dataset.name, dataset.hub_name, evaluation)
@@ -151,6 +151,7 @@ def save(
             "environment": result.environment,
         },
         rows=rows,
+        label_shares=result.label_shares,
         card=model_card(
             name=folder.absolute().name,
             task=encoder.task,

@@ -18,11 +18,14 @@ from sentilora.adapters import trainable_parameters
 from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError
 from sentilora.training import Plan, Reporter, Rows, StepReport, TrainSettings, loop
-from sentilora.training.gradients import accumulate_gradients, rows_at_once
+from sentilora.training.gradients import Gradients, rows_at_once
 from sentilora.training.history import is_better, out_of_patience, validate
+from sentilora.training.objective import label_weights, loss_function
 from sentilora.training.randomness import training_mode
 from sentilora.training.settings import Objective, Selection
 from training import toy
+
+EVEN = np.ones(2)  # both labels' weights
 
 
 class Recorder(Reporter):
@@ -58,11 +61,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> toy.Trained:
 def gradients(at_once: int, objective: str = "loss") -> tuple[float, dict[str, torch.Tensor]]:
     scorer = toy.scorer(dropout=0.0, dtype=torch.float64)
     training_mode(scorer.model)
-    loss = accumulate_gradients(
-        getattr(scorer, objective), toy.rows(11, 3), [4, 0, 9, 2, 10, 7, 1, 3], at_once, 0, 1
+    parameters = list(trainable_parameters(scorer.model).values())
+    found = Gradients(
+        getattr(scorer, objective), toy.rows(11, 3), parameters, shared=0, seed=0, most=at_once
     )
-    found = {name: p.grad for name, p in trainable_parameters(scorer.model).items()}
-    return loss, {name: grad for name, grad in found.items() if grad is not None}
+    loss = found.accumulate([4, 0, 9, 2, 10, 7, 1, 3], 1, toy.ignore)
+    grads = {name: p.grad for name, p in trainable_parameters(scorer.model).items()}
+    return loss, {name: grad for name, grad in grads.items() if grad is not None}
 
 
 @pytest.mark.parametrize("objective", ["loss", "label_loss"])
@@ -126,7 +131,7 @@ def test_it_learns_an_easy_task(tmp_path: Path) -> None:
     assert after["accuracy"] == 1.0
     assert after["label_mass"] > 0.9
     best = next(e for e in trained.result.history if e["step"] == trained.result.best_step)
-    now = validate(scorer, words, "vocabulary")  # so dropout was off when it was evaluated
+    now = validate(scorer, words, "vocabulary", EVEN)  # so dropout was off when it was evaluated
     assert now == {name: best[name] for name in now}
 
 
@@ -178,7 +183,7 @@ def test_only_the_adapters_dropout_is_on(dora: bool) -> None:
 def test_the_first_evaluation_is_the_untuned_model(trained: toy.Trained) -> None:
     untuned = toy.scorer()
     with untuned.model.disable_adapter():
-        expected = validate(untuned, toy.rows(12, 2), "vocabulary")
+        expected = validate(untuned, toy.rows(12, 2), "vocabulary", EVEN)
     first = trained.result.history[0]
     assert first == {
         "step": 0,
@@ -193,13 +198,36 @@ def test_the_first_evaluation_is_the_untuned_model(trained: toy.Trained) -> None
 @pytest.mark.parametrize("objective", ["vocabulary", "labels"])
 def test_validation_measures_what_is_trained(objective: Objective) -> None:
     scorer, rows = toy.scorer(), toy.rows(12, 2)
-    entry = validate(scorer, rows, objective)
+    entry = validate(scorer, rows, objective, EVEN)
     loss = scorer.loss if objective == "vocabulary" else scorer.label_loss
     expected = float(loss(rows.prompts, rows.gold).mean().detach())
     assert entry["loss"] == pytest.approx(expected, abs=1e-5)
     predicted = scorer.score_prompts(rows.prompts).predicted
     assert entry["accuracy"] == pytest.approx(np.mean(predicted == np.asarray(rows.gold)))
     assert entry["macro_f1"] == pytest.approx(f1_score(rows.gold, predicted, average="macro"))
+
+
+@pytest.mark.parametrize("objective", ["vocabulary", "labels"])
+def test_balanced_labels_have_equal_parts_in_the_loss(objective: Objective) -> None:
+    scorer, rows = toy.scorer(), toy.rows(20, 2)
+    gold = np.array([0] * 15 + [1] * 5)
+    settings = TrainSettings(objective=objective, class_weight="balanced")
+    weights = label_weights(settings, gold, 2)
+    losses = loss_function(scorer, settings, weights)(rows.prompts, gold).detach().numpy()
+    plain = loss_function(scorer, replace(settings, class_weight=None), EVEN)
+    each = plain(rows.prompts, gold).detach().numpy()
+    by_label = [each[gold == label].mean() for label in (0, 1)]
+    assert losses.mean() == pytest.approx(np.mean(by_label), rel=1e-5)
+    held = validate(scorer, Rows(rows.prompts, gold.tolist()), objective, weights)
+    assert held["loss"] == pytest.approx(losses.mean(), abs=1e-5)
+
+
+def test_label_weights_of_a_label_without_rows() -> None:
+    weights = label_weights(TrainSettings(class_weight="balanced"), [0, 0, 0, 2], 3)
+    assert weights[0] * 3 == weights[2]
+    assert np.isfinite(weights).all()
+    assert (weights[0] * 3 + weights[2]) / 4 == 1
+    assert (label_weights(TrainSettings(), [0, 0, 0, 2], 3) == 1).all()
 
 
 def test_evaluations_do_not_disturb_training(tmp_path: Path) -> None:
@@ -259,7 +287,7 @@ LOSSES = [0.1, 0.7, 0.5, 0.6, 0.5, 0.8, 0.9, 0.9, 0.9, 0.9]
 F1 = [0.9, 0.2, 0.3, 0.6, 0.5, 0.6, 0.4, 0.4, 0.4, 0.4]
 
 
-@pytest.mark.parametrize(("select", "best"), [("loss", 2), ("macro_f1", 3)])
+@pytest.mark.parametrize(("select", "best"), [("loss", 2), ("macro_f1", 3), ("last", 9)])
 def test_the_model_is_left_with_the_best_weights(
     select: Selection, best: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,7 +304,7 @@ def test_the_model_is_left_with_the_best_weights(
     assert trained.result.steps == 9
     for name, weight in trained.weights.items():
         assert torch.equal(weight, seen[best][name])
-    assert any(not torch.equal(weight, seen[9][name]) for name, weight in trained.weights.items())
+    assert any(not torch.equal(weight, seen[1][name]) for name, weight in trained.weights.items())
     assert not trained.scorer.model.training
 
 
@@ -337,6 +365,16 @@ def test_an_infinite_gradient_stops_the_run_too(tmp_path: Path) -> None:
 def test_no_rows(empty: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There are no"):
         toy.train(tmp_path, **{empty: Rows([], [])})
+
+
+def test_the_last_weights_need_no_validation_rows(tmp_path: Path) -> None:
+    settings = replace(toy.SETTINGS, select="last")
+    validated = toy.train(tmp_path / "with", settings)
+    alone = toy.train(tmp_path / "without", settings, validation=Rows([], []))
+    assert alone.result.history == []
+    assert (alone.result.best_step, alone.result.steps) == (9, 9)
+    for name, weight in validated.weights.items():
+        assert torch.equal(weight, alone.weights[name])
 
 
 # Memory -------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from sentilora.errors import UserError
-from sentilora.training import Interrupted, Reporter, StepReport, TrainSettings
+from sentilora.training import Interrupted, Reporter, Rows, StepReport, TrainSettings
 from sentilora.training.checkpoint import newest_valid
 from sentilora.training.interrupts import without_interrupts
 from training import toy
@@ -96,6 +96,17 @@ def test_other_models_and_objectives(architecture: str, objective: str, tmp_path
     with pytest.raises(Interrupted):
         toy.train(tmp_path / "cut", settings, scorer=make(), reporter=toy.At("step", 5, interrupt))
     assert toy.resume(tmp_path / "cut", scorer=make()).same_as(expected)
+
+
+def test_without_validation_rows(tmp_path: Path) -> None:
+    settings = replace(toy.SETTINGS, select="last")
+    nothing = Rows([], [])
+    whole = toy.train(tmp_path / "whole", settings, validation=nothing)
+    with pytest.raises(Interrupted):
+        toy.train(
+            tmp_path / "cut", settings, validation=nothing, reporter=toy.At("step", 5, interrupt)
+        )
+    assert toy.resume(tmp_path / "cut", validation=nothing).same_as(whole)
 
 
 def test_patience_is_remembered(tmp_path: Path) -> None:

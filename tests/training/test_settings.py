@@ -33,6 +33,7 @@ from sentilora.training.schedule import Schedule
         ("select", "accuracy"),
         ("patience", 0),
         ("objective", "all"),
+        ("class_weight", "even"),
     ],
 )
 def test_a_value_out_of_range_is_named(name: str, value: Any) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sentilora.cli.console import out
+from sentilora.cli.plan import settings_lines
 from sentilora.data import DataSet
 from sentilora.projections import resolve
+from sentilora.runs import RunConfig
 from sentilora.tuning import Tuning
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 _SPACES = str.maketrans({" ": "·", "\n": "⏎", "\t": "⇥"})
 
 
-def show_dry_run(tuning: Tuning, dataset: DataSet) -> None:
+def show_dry_run(config: RunConfig, tuning: Tuning, dataset: DataSet) -> None:
     """Print all that can be known of a run before it is started."""
     from rich.text import Text
 
@@ -24,7 +26,7 @@ def show_dry_run(tuning: Tuning, dataset: DataSet) -> None:
     first = dataset.train[0]
     prompt = encoder.encode([first.text])[0]
     label = (prompt.continuations or encoder.label_ids)[first.label]
-    text = first.text[: len(first.text) - prompt.characters_cut]
+    text = encoder.shown(first.text)
 
     console.rule("[bold]One prompt as it is rendered[/bold], with its label")
     console.print(
@@ -62,6 +64,8 @@ def show_dry_run(tuning: Tuning, dataset: DataSet) -> None:
     )
     modules = resolve(tuning.model.get_base_model(), tuning.adapter.targets).modules
     console.print(f"Modules: {', '.join(modules)}", highlight=False)
+    for line in settings_lines(config):
+        console.print(f"Settings, {line}", highlight=False, markup=False, soft_wrap=True)
     console.print("Nothing was trained or written.", style="dim")
 
 

@@ -116,8 +116,8 @@ def _run(
     from sentilora.batch import run_job
 
     def score(prompts: list[Any]) -> tuple[list[str], Any]:
-        probabilities = classifier.scorer.probabilities(prompts)
-        return classifier.classes_[probabilities.argmax(axis=1)].tolist(), probabilities
+        chosen, probabilities = classifier.decide_prompts(prompts)
+        return classifier.classes_[chosen].tolist(), probabilities
 
     prepare = classifier.scorer.encoder.encode
     with _progress(source) as progress:

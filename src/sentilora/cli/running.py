@@ -4,7 +4,7 @@ to go on."""
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from sentilora.bases.dtype import choose_dtype
 from sentilora.cli.console import say
 from sentilora.cli.dry_run import show_dry_run
 from sentilora.cli.evaluate import show, with_progress
+from sentilora.cli.plan import resume_command, say_plan
 from sentilora.cli.reporting import TrainingReporter
 from sentilora.data import DataOptions, DataSet, load_data, parse_labels_option
 from sentilora.devices import resolve_device
@@ -26,7 +27,13 @@ from sentilora.errors import UserError
 from sentilora.projections import parse_roles
 from sentilora.runs import RunConfig, check_output, new_run
 from sentilora.task import Task
-from sentilora.training import Checkpoint, Interrupted, TrainSettings, newest_valid
+from sentilora.training import (
+    Checkpoint,
+    Interrupted,
+    TrainSettings,
+    choose_settings,
+    newest_valid,
+)
 from sentilora.tuning import Tuning, finish, labelled, prepare, tune
 
 if TYPE_CHECKING:
@@ -36,8 +43,8 @@ _ADAPTER = ("rank", "alpha", "dropout", "rslora", "dora")
 _TRAINING = tuple(TrainSettings.__dataclass_fields__.keys() - {"betas"})
 
 
-def start(params: Mapping[str, Any]) -> None:
-    """A new run from the command's parameters, or its dry run.
+def start(params: Mapping[str, Any], given: Collection[str]) -> None:
+    """A new run from the command's parameters, or its dry run; `given` are the options' names.
 
     What needs neither rows nor weights to be seen to be wrong is checked first, then the rows, and
     only then is the base fetched.
@@ -45,7 +52,8 @@ def start(params: Mapping[str, Any]) -> None:
     adapter = AdapterSettings(
         **{name: params[name] for name in _ADAPTER}, targets=parse_roles(params["targets"])
     )
-    training = TrainSettings(**{name: params[name] for name in _TRAINING})
+    wanted = {name: params[name] for name in _TRAINING if name in given}
+    TrainSettings(**wanted)  # to refuse what is out of its range
     options = _data_options(params)
     base = resolve(params["model"], params["revision"])
     device = resolve_device(params["device"])
@@ -60,10 +68,8 @@ def start(params: Mapping[str, Any]) -> None:
     loaded = load_base(
         prepared, device=device, dtype=params["dtype"], trust_remote_code=trust, say=say
     )
-    tuning = prepare(loaded, task, adapter, training.seed)
-    if params["dry_run"]:
-        show_dry_run(tuning, dataset)
-        return
+    chosen = choose_settings(wanted, len(dataset.train), len(dataset.validation))
+    tuning = prepare(loaded, task, adapter, chosen.settings.seed)
     config = RunConfig(
         model=base.name,
         model_path=str(base.path) if base.path else None,
@@ -72,13 +78,26 @@ def start(params: Mapping[str, Any]) -> None:
         data_options=options,
         task=task,
         adapter=adapter,
-        training=training,
+        training=chosen.settings,
+        origins={**_origins(given), **chosen.origins},
         device=device,
         dtype=loaded.identity.dtype,
         trust_remote_code=trust,
     )
+    if params["dry_run"]:
+        show_dry_run(config, tuning, dataset)
+        return
     with new_run(config, params["output"], dataset.name) as run_dir:
         _go(config, dataset, tuning, run_dir, None)
+
+
+def _origins(given: Collection[str]) -> dict[str, str]:
+    """Where the prompt's and the adapter's settings came from."""
+    names = ("template", "max_length", "long_texts", *_ADAPTER, "targets")
+    origins = {name: "given" if name in given else "default" for name in names}
+    if "template" not in given:
+        origins["template"] = "worded for these labels"
+    return origins
 
 
 def resume(run_dir: Path, given: Mapping[str, Any]) -> None:
@@ -115,7 +134,7 @@ def _go(
     run_dir: Path,
     checkpoint: Checkpoint | None,
 ) -> None:
-    _say_plan(config, dataset, tuning, run_dir)
+    say_plan(config, dataset, tuning, run_dir)
     try:
         with ExitStack() as stack:
             result = tune(
@@ -130,9 +149,9 @@ def _go(
         evaluation = finish(tuning, result, config.training, dataset, run_dir, with_progress)
     except Interrupted as interrupt:
         stopped = f"Stopped after step {interrupt.step:,} of {interrupt.steps:,}."
-        raise KeyboardInterrupt(f"{stopped} Go on with:\n  {_resume_command(run_dir)}") from None
+        raise KeyboardInterrupt(f"{stopped} Go on with:\n  {resume_command(run_dir)}") from None
     except KeyboardInterrupt:  # measured or saved half: all of the training is in a checkpoint
-        raise KeyboardInterrupt(f"Stopped. Go on with:\n  {_resume_command(run_dir)}") from None
+        raise KeyboardInterrupt(f"Stopped. Go on with:\n  {resume_command(run_dir)}") from None
     show(evaluation)
     _say_next(run_dir)
 
@@ -161,11 +180,12 @@ def _data_options(params: Mapping[str, Any]) -> DataOptions:
 
 
 def _task(params: Mapping[str, Any], dataset: DataSet, tokenizer: PreTrainedTokenizerFast) -> Task:
-    template = params["template"]
+    template, length = params["template"], params["max_length"]
     if template is None:
-        task = Task.default(dataset.labels, dataset.subject, params["max_length"])
+        task = Task.default(dataset.labels, dataset.subject, length)
     else:
-        task = Task(template.replace("\\n", "\n"), dataset.labels, params["max_length"])
+        task = Task(template.replace("\\n", "\n"), dataset.labels, length)
+    task = replace(task, long_texts=params["long_texts"])
     return task.through_chat_template(tokenizer) if params["chat_template"] else task
 
 
@@ -186,6 +206,7 @@ def _check_agrees(config: RunConfig, given: Mapping[str, Any]) -> None:
         "device": config.device,
         "dtype": config.dtype,
         "max_length": config.task.max_length,
+        "long_texts": config.task.long_texts,
     }
     settled = {
         "model": _absolute,
@@ -208,32 +229,8 @@ def _check_agrees(config: RunConfig, given: Mapping[str, Any]) -> None:
             )
 
 
-def _say_plan(config: RunConfig, dataset: DataSet, tuning: Tuning, run_dir: Path) -> None:
-    base, parameters = tuning.base, tuning.parameters
-    say(f"Base     {base.identity.name} on {config.device}, {base.dtype_reason}")
-    if base.identity.quantization:
-        kinds = base.identity.quantization["tensors"].items()
-        stored = ", ".join(f"{count:,} {kind}" for kind, count in kinds)
-        say(f"         tensors as stored: {stored}; dequantised")
-    counts = ", ".join(f"{len(dataset.split(split)):,} {split}" for split in dataset.splits)
-    say(f"Data     {dataset.name}: {counts} rows; labels {', '.join(dataset.labels)}")
-    say(
-        f"Adapter  rank {config.adapter.rank} on {', '.join(config.adapter.targets)}: "
-        f"{parameters.trained:,} of {parameters.total:,} parameters "
-        f"({100 * parameters.share:.2f} %)"
-    )
-    if parameters.share > 0.01:
-        say("         That is more than 1 %: a lower --rank or fewer --targets may do.")
-    say(f"Run      {run_dir}; after an interruption, go on with:")
-    say(f"         {_resume_command(run_dir)}")
-
-
 def _say_next(run_dir: Path) -> None:
     folder = shlex.quote(str(run_dir))
     say(f"\nThe adapter is in {run_dir}. Next:")
     say(f'  sentilora predict {folder} "a moving, beautifully shot film"')
     say(f"  sentilora evaluate {folder}")
-
-
-def _resume_command(run_dir: Path) -> str:
-    return f"sentilora train --resume {shlex.quote(str(run_dir))}"

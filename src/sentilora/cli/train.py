@@ -85,6 +85,13 @@ def train(
             rich_help_panel=_PROMPT,
         ),
     ] = 512,
+    long_texts: Annotated[
+        str,
+        typer.Option(
+            help="What is kept of a text that is cut: its beginning, or both its ends.",
+            rich_help_panel=_PROMPT,
+        ),
+    ] = "beginning",
     rank: Annotated[int, typer.Option(help="LoRA's r.", rich_help_panel=_ADAPTER)] = 8,
     alpha: Annotated[
         float,
@@ -115,14 +122,22 @@ def train(
         ),
     ] = False,
     epochs: Annotated[
-        int, typer.Option(help="Passes over the training rows.", rich_help_panel=_TRAINING)
-    ] = 2,
+        int | None,
+        typer.Option(
+            help="Passes over the training rows; by default by their number.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
     learning_rate: Annotated[
         float, typer.Option(help="After the warm-up; falls linearly.", rich_help_panel=_TRAINING)
     ] = 1e-3,
     batch_size: Annotated[
-        int, typer.Option(help="Rows per optimiser step.", rich_help_panel=_TRAINING)
-    ] = 32,
+        int | None,
+        typer.Option(
+            help="Rows per optimiser step; by default by the number of rows.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
     micro_batch: Annotated[
         int | None,
         typer.Option(
@@ -145,13 +160,14 @@ def train(
         ),
     ] = None,
     select: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="What the best weights have on the validation rows: the least loss, or the "
-            "highest macro_f1.",
+            help="Which weights are kept: those with the least loss on the validation rows, with "
+            "the highest macro_f1 there, or the last; by default loss, and last where there are "
+            "few validation rows.",
             rich_help_panel=_TRAINING,
         ),
-    ] = "loss",
+    ] = None,
     patience: Annotated[
         int | None,
         typer.Option(
@@ -165,6 +181,14 @@ def train(
             rich_help_panel=_TRAINING,
         ),
     ] = "vocabulary",
+    class_weight: Annotated[
+        str | None,
+        typer.Option(
+            help="balanced: every label has the same part in the loss, however few its rows. "
+            "Probabilities are brought back to the rows' own shares.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
     seed: Annotated[
         int,
         typer.Option(
@@ -191,7 +215,7 @@ def train(
         return
     if template is not None and subject is not None:
         raise UserError("--subject words the default instruction; leave it out beside --template.")
-    running.start(context.params)
+    running.start(context.params, _given(context).keys())
 
 
 def _given(context: typer.Context) -> dict[str, Any]:

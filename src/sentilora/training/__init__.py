@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sentilora.training.checkpoint import FOLDER, Checkpoint, newest_valid
+from sentilora.training.defaults import Chosen, choose_settings
 from sentilora.training.interrupts import Interrupted
 from sentilora.training.loop import FitResult, fit
 from sentilora.training.reporting import Plan, Reporter, StepReport
@@ -12,6 +13,7 @@ from sentilora.training.settings import TrainSettings
 __all__ = [
     "FOLDER",
     "Checkpoint",
+    "Chosen",
     "FitResult",
     "Interrupted",
     "Plan",
@@ -19,6 +21,7 @@ __all__ = [
     "Rows",
     "StepReport",
     "TrainSettings",
+    "choose_settings",
     "fit",
     "newest_valid",
 ]

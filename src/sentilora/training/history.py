@@ -16,6 +16,7 @@ import numpy as np
 
 from sentilora.evaluation.metrics import score_metrics
 from sentilora.scoring import LabelScorer
+from sentilora.training.objective import Weights
 from sentilora.training.rows import Rows
 from sentilora.training.settings import Objective, Selection
 
@@ -23,18 +24,22 @@ Entry = dict[str, Any]
 History = list[Entry]
 
 
-def validate(scorer: LabelScorer, rows: Rows, objective: Objective) -> dict[str, float]:
+def validate(
+    scorer: LabelScorer, rows: Rows, objective: Objective, weights: Weights
+) -> dict[str, float]:
     """Scores the validation rows: the loss that training lessens, and what a user cares for.
+
+    `weights` [K] is what a row of each label counts for in the loss.
 
     Raises UserError where a score is not a finite number.
     """
     scores = scorer.score_prompts(rows.prompts)
     metrics = score_metrics(scores, rows.gold, scorer.encoder.task.labels)
-    log_probs = scores.log_probs.astype(np.float64)  # [N, K]
+    log_probs, gold = scores.log_probs.astype(np.float64), np.asarray(rows.gold)  # [N, K], [N]
     if objective == "labels":
         log_probs -= np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
     return {
-        "loss": float(-log_probs[np.arange(len(rows)), rows.gold].mean()),
+        "loss": float(np.mean(-log_probs[np.arange(len(rows)), gold] * weights[gold])),
         "accuracy": metrics.accuracy,
         "macro_f1": metrics.macro_f1,
         "label_mass": float(scores.label_mass.mean(dtype=np.float64)),
@@ -52,6 +57,8 @@ def is_better(entry: Entry, history: Sequence[Entry], select: Selection) -> bool
     best = best_entry(history)
     if entry["step"] == 0 or best is None:
         return bool(entry["step"] > 0)
+    if select == "last":
+        return True
     if select == "loss":
         return bool(entry["loss"] < best["loss"])
     return bool(entry["macro_f1"] > best["macro_f1"])

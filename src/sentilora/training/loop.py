@@ -18,14 +18,15 @@ from typing import Any
 import torch
 
 from sentilora.adapters import trainable_parameters
-from sentilora.devices import release_memory
 from sentilora.errors import UserError
+from sentilora.priors import label_shares
 from sentilora.scoring import LabelScorer
 from sentilora.training.checkpoint import Checkpoint, CheckpointStore
 from sentilora.training.conditions import Conditions, check_conditions, conditions_of
-from sentilora.training.gradients import accumulate_gradients, rows_at_once
+from sentilora.training.gradients import Gradients
 from sentilora.training.history import History, best_entry, out_of_patience, validate
 from sentilora.training.interrupts import Interrupted
+from sentilora.training.objective import label_weights, loss_function
 from sentilora.training.order import batches_of_epoch
 from sentilora.training.randomness import training_mode
 from sentilora.training.reporting import Plan, Reporter, StepReport
@@ -51,6 +52,8 @@ class FitResult:
         Whether patience ended the run before its last step.
     environment
         What it ran in.
+    label_shares
+        [K] the labels' shares of the training rows, where balanced weights hid them; else None.
     """
 
     best_step: int
@@ -59,6 +62,7 @@ class FitResult:
     seconds: float
     stopped_early: bool
     environment: dict[str, Any]
+    label_shares: tuple[float, ...] | None = None
 
 
 def fit(
@@ -80,7 +84,8 @@ def fit(
     scorer
         The model with its adapter, which is trained in place, and the prompts' encoder.
     train, validation
-        Rows to train on, and rows that choose the best weights.
+        Rows to train on, and rows that choose the best weights; with `settings.select` "last"
+        there may be none of these.
     settings
         How to train; a resumed run must be given its own (`resume_from.settings`).
     run_dir
@@ -103,9 +108,13 @@ def fit(
     Interrupted
         On Ctrl-C, after a checkpoint was written.
     """
-    for rows, kind in ((train, "training"), (validation, "validation")):
-        if not len(rows):
-            raise UserError(f"There are no {kind} rows. Give data that has some.")
+    if not len(train):
+        raise UserError("There are no training rows. Give data that has some.")
+    if not len(validation) and settings.select != "last":
+        raise UserError(
+            "There are no validation rows to choose the best weights by. Give data that has some, "
+            "or take the last weights with --select last."
+        )
     at_once = settings.rows_at_once
     if resume_from is not None:  # it may have been halved where memory ran out
         at_once = min(at_once, resume_from.environment["micro_batch"])
@@ -148,8 +157,16 @@ class _Run:
         self.state, self.store, self.reporter = state, store, reporter
         self.conditions = conditions
         self.parameters = list(state.parameters.values())
-        by_name = {"vocabulary": scorer.loss, "labels": scorer.label_loss}
-        self.loss = by_name[self.settings.objective]
+        labels = len(scorer.encoder.task.labels)
+        self.weights = label_weights(self.settings, train.gold, labels)
+        self.gradients = Gradients(
+            loss_function(scorer, self.settings, self.weights),
+            train,
+            self.parameters,
+            shared=len(scorer.encoder.prefix_ids),
+            seed=self.settings.seed,
+            most=int(conditions["environment"]["micro_batch"]),
+        )
         self._epoch, self._batches = -1, [[0]]  # the epoch whose batches are at hand
         self._saved: tuple[int, bool] | None = None  # the state last written
         self._rows_here, self._seconds_here = 0, 0.0  # of the steps of this process
@@ -163,7 +180,7 @@ class _Run:
             done=self.state.step,
             warmup_steps=self.schedule.warmup_steps,
             batch_size=self.settings.batch_size,
-            micro_batch=self.micro_batch,
+            micro_batch=self.gradients.most,
             trained_parameters=sum(parameter.numel() for parameter in self.parameters),
         )
 
@@ -172,20 +189,20 @@ class _Run:
         self._saved = (self.state.step, self.state.evaluated)
 
     @property
-    def micro_batch(self) -> int:
-        """The most rows of a forward and backward pass: less than set once memory has run out."""
-        return int(self.conditions["environment"]["micro_batch"])
-
-    @property
     def stops_early(self) -> bool:
         unfinished = self.state.step < self.schedule.steps
         return unfinished and out_of_patience(self.state.history, self.settings.patience)
+
+    @property
+    def evaluation_is_due(self) -> bool:
+        planned = bool(len(self.validation)) and self.schedule.evaluates(self.state.step)
+        return planned and not self.state.evaluated
 
     def go(self, checkpoint_seconds: float) -> None:
         """From whatever state to the end: an evaluation that is due comes first."""
         saved_at = time.monotonic()
         while True:
-            due = self.schedule.evaluates(self.state.step) and not self.state.evaluated
+            due = self.evaluation_is_due
             if due:
                 self.evaluate()
             if due or time.monotonic() - saved_at >= checkpoint_seconds:
@@ -201,8 +218,7 @@ class _Run:
         rows = self._rows_of(step)
         rate = self.schedule.learning_rate(step)
         training_mode(self.scorer.model)
-        while (loss := self._gradients(rows, step)) is None:
-            self._halve_micro_batch(rows, step)
+        loss = self.gradients.accumulate(rows, step, self._halved)
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise UserError(
@@ -224,35 +240,13 @@ class _Run:
             )
         )
 
-    def _gradients(self, rows: list[int], step: int) -> float | None:
-        """The mean loss of a step's rows, and its gradients; None where memory doesn't suffice."""
-        self.state.optimizer.zero_grad(set_to_none=True)
-        at_once = self._at_once(rows)
-        try:
-            return accumulate_gradients(
-                self.loss, self.train, rows, at_once, self.settings.seed, step
-            )
-        except torch.OutOfMemoryError:
-            if at_once == 1:
-                raise UserError(
-                    f"At step {step} memory doesn't suffice for one row. Lower --max-length, or "
-                    "choose a smaller base."
-                ) from None
-            return None  # what the failed pass holds is only free once its error is gone
-
-    def _at_once(self, rows: list[int]) -> int:
-        shared = len(self.scorer.encoder.prefix_ids)
-        lengths = [max(1, self.train.lengths[row] - shared) for row in rows]
-        return rows_at_once(lengths, self.micro_batch, self.scorer.device)
-
-    def _halve_micro_batch(self, rows: list[int], step: int) -> None:
+    def _halved(self, before: int) -> None:
         """The step is done again in smaller parts. A resumed run goes on with these, too."""
-        before = self._at_once(rows)
-        self.conditions["environment"]["micro_batch"] = (before + 1) // 2
-        release_memory(self.scorer.device)
+        self.conditions["environment"]["micro_batch"] = self.gradients.most
         self.reporter.on_warning(
-            f"Memory ran out in step {step} with {before} rows at once; it goes on with "
-            f"{self.micro_batch} at once, and batches of {self.settings.batch_size} as before."
+            f"Memory ran out in step {self.state.step + 1} with {before} rows at once; it goes on "
+            f"with {self.gradients.most} at once, and batches of {self.settings.batch_size} as "
+            "before."
         )
 
     def _rows_of(self, step: int) -> list[int]:
@@ -273,7 +267,7 @@ class _Run:
             "epoch": step / self.schedule.steps_per_epoch,
             "learning_rate": self.schedule.learning_rate(step) if step else None,
             "train_loss": self.state.train_loss,
-            **validate(self.scorer, self.validation, self.settings.objective),
+            **validate(self.scorer, self.validation, self.settings.objective, self.weights),
         }
         self.reporter.on_evaluation(self.state.record(entry))
 
@@ -305,12 +299,13 @@ class _Run:
     def result(self) -> FitResult:
         self.state.use_best()
         best = best_entry(self.state.history)
-        assert best is not None  # the first evaluation after training began is the best so far
         return FitResult(
-            best_step=best["step"],
+            best_step=best["step"] if best else self.state.step,
             steps=self.state.step,
             history=self.state.history,
             seconds=self.state.seconds,
             stopped_early=self.stops_early,
             environment=dict(self.conditions["environment"]),
+            label_shares=self.settings.class_weight
+            and label_shares(self.train.gold, len(self.weights)),
         )

@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sentilora.errors import UserError
 
-Selection = Literal["loss", "macro_f1"]
+Selection = Literal["loss", "macro_f1", "last"]
 Objective = Literal["vocabulary", "labels"]
+ClassWeight = Literal["balanced"]
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,14 @@ class TrainSettings:
     eval_every
         Steps between evaluations on the validation rows; None evaluates after each epoch.
     select
-        What makes an evaluation the best one: the least loss or the highest macro-F1.
+        What makes an evaluation the best one: the least loss, the highest macro-F1, or being the
+        last, which needs no validation rows.
     patience
         Stop after so many evaluations without a better one; None never stops early.
     objective
         Cross-entropy over the whole vocabulary (what generation needs), or over the labels alone.
+    class_weight
+        "balanced" gives every label the same part in the loss, however few its rows.
 
     Raises
     ------
@@ -68,6 +72,7 @@ class TrainSettings:
     select: Selection = "loss"
     patience: int | None = None
     objective: Objective = "vocabulary"
+    class_weight: ClassWeight | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
@@ -86,9 +91,17 @@ class TrainSettings:
         _check("warmup", self.warmup, 0 <= self.warmup < 1, "a share from 0 to below 1")
         betas_fit = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
         _check("betas", self.betas, betas_fit, "two numbers from 0 to below 1")
-        _check("select", self.select, self.select in ("loss", "macro_f1"), "loss or macro_f1")
-        known = self.objective in ("vocabulary", "labels")
+        known = self.select in get_args(Selection)
+        _check("select", self.select, known, "loss, macro_f1 or last")
+        if self.select == "last" and self.patience is not None:
+            raise UserError(
+                "The training setting patience (--patience) waits for a better validation, and "
+                "with select (--select) 'last' the last one always is. Leave one of them out."
+            )
+        known = self.objective in get_args(Objective)
         _check("objective", self.objective, known, "vocabulary or labels")
+        known = self.class_weight in (None, *get_args(ClassWeight))
+        _check("class_weight", self.class_weight, known, "balanced, or left out")
 
     @property
     def rows_at_once(self) -> int:

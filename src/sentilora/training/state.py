@@ -96,8 +96,9 @@ class TrainingState:
         return entry
 
     def use_best(self) -> None:
-        """Puts the best weights into the model."""
-        _copy_into(self.parameters, self.best)
+        """Puts the best weights into the model; where nothing was evaluated, the last ones stay."""
+        if self.best:
+            _copy_into(self.parameters, self.best)
 
     def to_dict(self) -> dict[str, Any]:
         """All but the tensors, as JSON has it."""

@@ -1,0 +1,68 @@
+"""SmolLM2 with LoRA: the product's label generation, every setting at its default unless the cell
+says otherwise; and what the classification head has in common with it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from sentilora.adapters import AdapterSettings
+from sentilora.bases import load_base, resolve
+from sentilora.priors import at_shares
+from sentilora.scoring import LabelScorer
+from sentilora.task import Task
+from sentilora.training import TrainSettings, choose_settings
+from sentilora.tuning import Labelled, Tuning, prepare, tune
+from study.methods import Answer, Job
+
+BASE = "smollm2"
+_ADAPTER = AdapterSettings.__dataclass_fields__.keys()
+_TASK = ("template", "max_length", "long_texts")
+_TRAINING = TrainSettings.__dataclass_fields__.keys()
+
+
+def tuned(job: Job) -> Answer:
+    """As `sentilora train` and `LabelTuner` do it on these rows."""
+    return tune_and_ask(job, lambda tuning: tuning.scorer)
+
+
+def tune_and_ask(job: Job, scorer_of: Callable[[Tuning], LabelScorer]) -> Answer:
+    """Train what `scorer_of` makes of a fresh adapter, and let it classify the job's texts.
+
+    The cell's options are fields of the training's and the adapter's settings, `template`,
+    `subject`, `max_length`, `long_texts`, and `words`: what stands for the data's labels.
+    """
+    options = {"seed": job.seed, **job.options}
+    held = job.validation
+    validation = Labelled(held.texts, held.gold) if held else Labelled([], [])
+    given = {name: value for name, value in options.items() if name in _TRAINING}
+    chosen = choose_settings(given, len(job.train.texts), len(validation.texts))
+    adapter = AdapterSettings(**{k: v for k, v in options.items() if k in _ADAPTER})
+    base = load_base(resolve(BASE), device="cpu")
+    started = time.monotonic()
+    tuning = prepare(base, task_of(job), adapter, job.seed)
+    scorer = scorer_of(tuning)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = Labelled(job.train.texts, job.train.gold)
+        trained = [p for p in tuning.model.parameters() if p.requires_grad]
+        result = tune(
+            replace(tuning, scorer=scorer), rows, validation, chosen.settings, Path(folder)
+        )
+    seconds = time.monotonic() - started
+    saved = sum(parameter.numel() * parameter.element_size() for parameter in trained)
+    found = scorer.score_prompts(scorer.encoder.encode(job.texts)).probabilities
+    shares = result.label_shares
+    probabilities = found if shares is None else at_shares(found, shares)
+    return Answer(probabilities, seconds, saved, found.argmax(axis=1))
+
+
+def task_of(job: Job) -> Task:
+    """The default question, unless the cell words it."""
+    words = job.options.get("words", {})
+    labels = tuple(words.get(label, label) for label in job.data.labels)
+    task = Task.default(labels, job.options.get("subject", job.data.subject))
+    given = {name: job.options[name] for name in _TASK if name in job.options}
+    return replace(task, **given)

@@ -1,0 +1,71 @@
+"""Which cells each part of the study is made of."""
+
+from __future__ import annotations
+
+from study.cells import Cell
+
+SEEDS = (0, 1, 2)
+SIZES = (32, 128, 512, 2048, 0)  # 0: all rows
+RT = "rotten_tomatoes"
+
+FREE = ("zero-shot", "calibrated")  # learn nothing, so a cell is enough
+TRAINED = ("majority", "tfidf", "embeddings", "setfit", "head", "tuned")
+
+
+def _curve() -> list[Cell]:
+    cells = [Cell(method, RT, 0, 0) for method in FREE]
+    cells += [
+        Cell(method, RT, rows, seed) for rows in SIZES for method in TRAINED for seed in SEEDS
+    ]
+    # A prompt of nine texts is ten times as long: with many rows a seed less.
+    cells += [Cell("in-context", RT, rows, seed) for rows in (32, 128, 512) for seed in SEEDS]
+    return cells + [Cell("in-context", RT, rows, 0) for rows in (2048, 0)]
+
+
+def _heads() -> list[Cell]:
+    """Label generation against a head, with three labels and with ten."""
+    return [
+        Cell(method, data, rows, seed)
+        for data in ("financial_phrasebank", "mixed")
+        for rows in (128, 512, 2048)
+        for method in ("tfidf", "head", "tuned")
+        for seed in SEEDS
+    ]
+
+
+def _labels() -> list[Cell]:
+    """Labels of several words, of no meaning, and of another language, beside good single words."""
+    single = {
+        "very negative": "terrible",
+        "negative": "bad",
+        "neutral": "okay",
+        "positive": "good",
+        "very positive": "great",
+    }
+    wordings: dict[str, list[dict[str, str]]] = {
+        "sst5": [{}, single],
+        RT: [
+            {},
+            {"negative": "A", "positive": "B"},
+            {"negative": "schlecht", "positive": "gut"},
+            {"negative": "0", "positive": "1"},
+        ],
+    }
+    return [
+        Cell("tuned", data, 2048, seed, {"words": words} if words else {})
+        for data, each in wordings.items()
+        for words in each
+        for seed in SEEDS
+    ]
+
+
+def _balance() -> list[Cell]:
+    """Balanced weights where a label is rare."""
+    return [
+        Cell("tuned", "financial_phrasebank", 0, seed, options)
+        for options in ({}, {"class_weight": "balanced"})
+        for seed in SEEDS
+    ]
+
+
+PLANS = {"curve": _curve(), "heads": _heads(), "labels": _labels(), "balance": _balance()}

@@ -1,0 +1,128 @@
+"""The study's tables and plot: `docs/quality-tables.md` and `docs/learning-curve.svg`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import mean
+
+from study.cells import Cell, Result, Results
+from study.draws import load
+from study.paired import difference
+from study.plans import PLANS, SIZES
+from study.plot import plot_curve
+
+NAMES = {
+    "tuned": "**sentilora**, SmolLM2-135M",
+    "head": "SmolLM2-135M with a classification head",
+    "setfit": "SetFit, all-MiniLM-L6-v2",
+    "embeddings": "all-MiniLM-L6-v2 embeddings + logistic regression",
+    "tfidf": "TF-IDF + logistic regression",
+    "in-context": "SmolLM2, the 8 nearest rows in the prompt",
+    "calibrated": "SmolLM2 untuned, contextual calibration",
+    "zero-shot": "SmolLM2 untuned",
+    "majority": "majority class",
+}
+FULL = 8_530  # Rotten Tomatoes' training rows
+
+
+def write_report(results: Results, data: Path, docs: Path) -> None:
+    """Write what there is of the study."""
+    curve = results.of(PLANS["curve"])
+    parts = [
+        "# Quality: the tables\n\nPrinted by `benchmarks/quality.py --write`; "
+        "[quality.md](quality.md) says what they mean.\n",
+        "## Accuracy by the number of training rows, Rotten Tomatoes' test split\n",
+        _curve_table(curve),
+        "## Macro-F1, calibration error, seconds to train, size of what is kept\n",
+        _details_table(curve),
+        "## Label generation less the head, in points of accuracy\n",
+        _heads_table(results, data),
+    ]
+    (docs / "quality-tables.md").write_text("\n".join(parts), encoding="utf-8")
+    plot_curve(_points(curve), docs / "learning-curve.svg")
+
+
+def _curve_table(results: Sequence[Result]) -> str:
+    lines = [
+        f"| | {' | '.join(_size(size) for size in SIZES)} |",
+        f"|---|{'---|' * len(SIZES)}",
+    ]
+    for method, name in NAMES.items():
+        cells = [_range(_of(results, method, size), "accuracy") for size in SIZES]
+        if any(cells):
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _details_table(results: Sequence[Result]) -> str:
+    lines = [
+        "| | rows | macro-F1 | calibration error | seconds | kept |",
+        "|---|---|---|---|---|---|",
+    ]
+    for method, name in NAMES.items():
+        for size in SIZES:
+            found = _of(results, method, size)
+            if found:
+                f1, ece, seconds, saved = (
+                    mean(result.figures[figure] for result in found)
+                    for figure in ("macro_f1", "ece", "train_seconds", "saved_bytes")
+                )
+                kept = f"{saved / 1e6:.1f} MB" if saved else "-"
+                lines.append(
+                    f"| {name} | {_size(size)} | {f1:.3f} | {ece:.3f} | {seconds:,.0f} | {kept} |"
+                )
+    return "\n".join(lines) + "\n"
+
+
+def _heads_table(results: Results, data: Path) -> str:
+    lines = ["| data | rows | generation | head | difference [95 %] |", "|---|---|---|---|---|"]
+    for plan in ("curve", "heads"):
+        for name, rows in dict.fromkeys((cell.data, cell.rows) for cell in PLANS[plan]):
+            pairs = [
+                (own[0], other[0])
+                for cell in PLANS[plan]
+                if (cell.method, cell.data, cell.rows) == ("tuned", name, rows)
+                and (own := results.of([cell]))
+                and (other := results.of([Cell("head", name, rows, cell.seed)]))
+            ]
+            if pairs:
+                gold = load(name, data).test.gold
+                ours, heads = zip(*pairs, strict=True)
+                gap, low, high = difference(
+                    [one.predicted for one in ours], [one.predicted for one in heads], gold
+                )
+                lines.append(
+                    f"| {name} | {_size(rows)} | {_range(ours, 'accuracy')} | "
+                    f"{_range(heads, 'accuracy')} | {100 * gap:+.1f} [{100 * low:+.1f}, "
+                    f"{100 * high:+.1f}] |"
+                )
+    return "\n".join(lines) + "\n"
+
+
+def _points(results: Sequence[Result]) -> dict[str, list[tuple[int, list[float]]]]:
+    """For each method its sizes with the accuracies of the seeds."""
+    points = {}
+    for method, name in NAMES.items():
+        sizes = [(size or FULL, _of(results, method, size)) for size in SIZES]
+        found = [(rows, [one.figures["accuracy"] for one in of]) for rows, of in sizes if of]
+        if found:
+            points[name.replace("*", "")] = found
+    return points
+
+
+def _of(results: Iterable[Result], method: str, rows: int) -> list[Result]:
+    return [one for one in results if (one.cell.method, one.cell.rows) == (method, rows)]
+
+
+def _range(results: Sequence[Result], figure: str) -> str:
+    """The mean over the seeds, and the least and the most."""
+    if not results:
+        return ""
+    values = [100 * result.figures[figure] for result in results]
+    spread = f" ({min(values):.1f}-{max(values):.1f})" if len(values) > 1 else ""
+    return f"{mean(values):.1f}{spread}"
+
+
+def _size(rows: int) -> str:
+    return f"{rows:,}" if rows else "all"

@@ -1,0 +1,62 @@
+"""One cell in a process of its own: `python -m study.worker CELL.json DATA RESULT.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+
+from sentilora.devices import processor
+from study.cells import Cell, Result
+from study.draws import draw, load
+from study.measures import measure
+from study.methods import Answer, Job
+
+METHODS = {
+    "majority": "linear:majority",
+    "tfidf": "linear:tfidf",
+    "embeddings": "linear:embeddings",
+    "setfit": "contrastive:setfit",
+    "zero-shot": "prompted:zero_shot",
+    "calibrated": "prompted:calibrated",
+    "in-context": "prompted:in_context",
+    "head": "head:head",
+    "tuned": "tuned:tuned",
+}
+
+
+def main() -> None:
+    """Answer the cell in the first file into the last."""
+    cell = Cell(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    result = answer(cell, Path(sys.argv[2]))
+    Path(sys.argv[3]).write_text(json.dumps(asdict(result)), encoding="utf-8")
+
+
+def answer(cell: Cell, folder: Path) -> Result:
+    """What a cell's method makes of its rows."""
+    data = load(cell.data, folder)
+    measured = getattr(data, cell.split)
+    train = draw(data.train, cell.rows, cell.seed) if cell.rows else data.train
+    validation = None if cell.rows else data.validation
+    job = Job(data, train, validation, measured.texts, cell.seed, cell.options)
+    found = _method(cell.method)(job)
+    figures = {
+        **measure(found.probabilities, found.predicted, measured.gold, data.labels),
+        "train_seconds": round(found.train_seconds, 1),
+        "saved_bytes": found.saved_bytes,
+    }
+    hardware = f"{os.cpu_count()} cores, {processor('cpu')}"
+    return Result(cell, figures, "".join(map(str, found.predicted)), hardware)
+
+
+def _method(name: str) -> Callable[[Job], Answer]:
+    module, _, function = METHODS[name].partition(":")
+    return getattr(import_module(f"study.methods.{module}"), function)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The settings that weren't given: which values suit how many rows, and where each came from.
+
+The values were chosen on validation rows alone; docs/quality.md has the measurements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sentilora.training.settings import TrainSettings
+
+# Up to so many rows: passes over them, and rows a step. Few rows need many steps to be learned
+# from at all, and small steps to have them.
+_BY_ROWS: tuple[tuple[float, int, int], ...] = (
+    (64, 16, 8),
+    (256, 8, 16),
+    (1_024, 5, 16),
+    (4_096, 3, 32),
+    (50_000, 2, 32),
+    (float("inf"), 1, 32),
+)
+# With fewer validation rows than this, which of two evaluations is the better one is chance.
+ROWS_TO_SELECT = 100
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The settings of a run, and for each field of them in words where its value came from."""
+
+    settings: TrainSettings
+    origins: Mapping[str, str]
+
+
+def choose_settings(given: Mapping[str, Any], rows: int, validation_rows: int) -> Chosen:
+    """The settings for so many training and validation rows.
+
+    Parameters
+    ----------
+    given
+        Fields of `TrainSettings` with what the user gave; None stands for nothing given.
+
+    Raises
+    ------
+    UserError
+        Where a value is out of its range.
+    """
+    own = {name: value for name, value in given.items() if value is not None}
+    by_size = {
+        name: found for name, found in _by_size(rows, validation_rows).items() if name not in own
+    }
+    if "patience" in own:  # waits for a better validation: some must be better than others
+        by_size.pop("select", None)
+    values = {name: value for name, (value, _) in by_size.items()}
+    origins = dict.fromkeys((field.name for field in fields(TrainSettings)), "default")
+    origins |= {name: why for name, (_, why) in by_size.items()} | dict.fromkeys(own, "given")
+    return Chosen(TrainSettings(**values, **own), origins)
+
+
+def _by_size(rows: int, validation_rows: int) -> dict[str, tuple[Any, str]]:
+    """The defaults that depend on the data, each with the reason."""
+    epochs, batch_size = next((e, b) for most, e, b in _BY_ROWS if rows <= most)
+    why = f"default for {rows:,} rows"
+    found: dict[str, tuple[Any, str]] = {"epochs": (epochs, why), "batch_size": (batch_size, why)}
+    if validation_rows < ROWS_TO_SELECT:
+        few = f"default for {validation_rows:,} validation rows" if validation_rows else "default"
+        found["select"] = ("last", few)
+    return found

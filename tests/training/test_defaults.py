@@ -1,0 +1,64 @@
+"""Settings that weren't given go by the number of rows, and each says where it came from."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from sentilora.errors import UserError
+from sentilora.training import TrainSettings, choose_settings
+
+SIZES = [1, 8, 32, 64, 65, 128, 512, 1_024, 2_048, 8_530, 50_000, 50_001, 1_000_000]
+
+
+def test_what_was_given_stands_and_says_so() -> None:
+    chosen = choose_settings({"epochs": 7, "learning_rate": 2e-4, "seed": 3}, 32, 0)
+    assert chosen.settings.epochs == 7
+    assert chosen.settings.learning_rate == 2e-4
+    assert {chosen.origins[name] for name in ("epochs", "learning_rate", "seed")} == {"given"}
+    assert chosen.origins["batch_size"] == "default for 32 rows"
+    assert chosen.origins["warmup"] == "default"
+
+
+def test_none_is_nothing_given() -> None:
+    assert choose_settings({"epochs": None}, 128, 0) == choose_settings({}, 128, 0)
+
+
+@pytest.mark.parametrize("rows", SIZES)
+def test_every_setting_has_an_origin(rows: int) -> None:
+    chosen = choose_settings({}, rows, 5_000)
+    assert set(chosen.origins) == {field.name for field in fields(TrainSettings)}
+
+
+def test_fewer_rows_are_passed_over_more_often_yet_never_take_longer() -> None:
+    settings = [choose_settings({}, rows, 0).settings for rows in SIZES]
+    epochs = [each.epochs for each in settings]
+    assert epochs == sorted(epochs, reverse=True)
+    batches = [each.batch_size for each in settings]
+    assert batches == sorted(batches)
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(8, 8), (32, 40), (128, 40), (512, 60), (8_530, 200)])
+def test_there_are_steps_enough_to_learn_from(rows: int, steps: int) -> None:
+    settings = choose_settings({}, rows, 0).settings
+    assert settings.epochs * -(-rows // settings.batch_size) >= steps
+
+
+def test_few_validation_rows_choose_nothing() -> None:
+    few, many = choose_settings({}, 500, 12), choose_settings({}, 500, 100)
+    assert few.settings.select == "last"
+    assert few.origins["select"] == "default for 12 validation rows"
+    assert many.settings.select == "loss"
+    assert choose_settings({"select": "loss"}, 500, 12).settings.select == "loss"
+
+
+def test_patience_needs_something_to_wait_for() -> None:
+    assert choose_settings({"patience": 2}, 500, 12).settings.select == "loss"
+    with pytest.raises(UserError, match="patience"):
+        choose_settings({"patience": 2, "select": "last"}, 500, 12)
+
+
+def test_a_value_out_of_range_is_refused() -> None:
+    with pytest.raises(UserError, match="epochs"):
+        choose_settings({"epochs": 0}, 10, 0)
