@@ -88,5 +88,5 @@ def _losses(job: Job, tuning: Tuning, rows: Rows) -> list[float]:
         training_mode(tuning.model)
         losses.append(gradients.accumulate(batch, step, lambda rows: None))
         torch.nn.utils.clip_grad_norm_(parameters, settings.clip)
-        state.advance(LEARNING_RATE, losses[-1], len(batch))
+        state.advance(LEARNING_RATE, losses[-1], len(batch), averaged=False)
     return losses

@@ -44,7 +44,7 @@ class Work:
 # The base has no more than 256 positions; an option given twice has the value given last.
 TRAINING = (
     *("--device", "cpu", "--dtype", "float32"),
-    *("--batch-size", "12", "--max-length", "128"),
+    *("--epochs", "2", "--batch-size", "12", "--max-length", "128"),
 )
 
 

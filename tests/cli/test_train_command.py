@@ -36,6 +36,9 @@ def test_a_run_says_what_it_does_measures_and_tells_how_to_go_on(finished: Work)
         "48 train, 6 validation, 6 test rows; labels negative, positive",
         "rank 8 on query, value: 1,792 of ",
         "more than 1 %",
+        "given: max length 128, epochs 2, batch size 12\n",
+        "default for 6 validation rows: select last\n",
+        "default: long texts beginning, rank 8, alpha 32, dropout 0.1, targets query and value, ",
         "Training 2 x 48 rows in 8 steps of 12",
         "untuned",
         "step 4",
@@ -160,7 +163,19 @@ def test_a_dry_run_shows_what_would_be_trained(dry_run: Outcome) -> None:
     assert "1,792 of " in dry_run.out
     assert "rank 8 on query, value" in dry_run.out
     assert "Modules: q_proj, v_proj" in dry_run.out
+    assert "Settings, default for 6 validation rows: select last\n" in dry_run.out
     assert "Nothing was trained or written." in dry_run.out
+
+
+def test_settings_that_were_not_given_go_by_the_number_of_rows(tiny_base: Path, data: Path) -> None:
+    outcome = run(
+        *("train", "--model", tiny_base, "--data", data, "--dry-run", "--max-length", "128"),
+        *("--learning-rate", "0.002", "--device", "cpu"),
+    )
+    assert outcome.code == 0, outcome.err
+    assert re.search(r"default for 48 rows: epochs \d+, batch size \d+\n", outcome.out)
+    assert "Settings, given: max length 128, learning rate 0.002\n" in outcome.out
+    assert "Settings, worded for these labels: template Classify the sentiment" in outcome.out
 
 
 def test_a_dry_run_through_the_chat_template(tiny_base: Path, data: Path) -> None:

@@ -232,7 +232,7 @@ def test_label_weights_of_a_label_without_rows() -> None:
 
 def test_evaluations_do_not_disturb_training(tmp_path: Path) -> None:
     """A run that is evaluated often ends with the weights of one that is evaluated once."""
-    settings = replace(toy.SETTINGS, epochs=1, eval_every=None)
+    settings = replace(toy.SETTINGS, epochs=1, eval_every=None, average=0.0)
     once = toy.train(tmp_path / "once", settings)
     often = toy.train(tmp_path / "often", replace(settings, eval_every=1))
     last = toy.newest_valid(tmp_path / "often")
@@ -298,7 +298,7 @@ def test_the_model_is_left_with_the_best_weights(
             seen[record["step"]] = toy.weights(scorer)
 
     scripted(monkeypatch, LOSSES, F1)
-    settings = replace(toy.SETTINGS, eval_every=1, select=select)
+    settings = replace(toy.SETTINGS, eval_every=1, select=select, average=0.0)
     trained = toy.train(tmp_path, settings, scorer=scorer, reporter=Watch())
     assert trained.result.best_step == best
     assert trained.result.steps == 9
@@ -365,6 +365,24 @@ def test_an_infinite_gradient_stops_the_run_too(tmp_path: Path) -> None:
 def test_no_rows(empty: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There are no"):
         toy.train(tmp_path, **{empty: Rows([], [])})
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_the_mean_of_the_last_steps_weights_is_kept(validated: bool, tmp_path: Path) -> None:
+    scorer, seen = toy.scorer(), []
+
+    class Watch(Reporter):
+        def on_step(self, report: StepReport) -> None:
+            seen.append(toy.weights(scorer))
+
+    settings = replace(toy.SETTINGS, average=0.5, select="last")
+    rows = toy.rows(12, 2) if validated else Rows([], [])
+    trained = toy.train(tmp_path, settings, scorer=scorer, reporter=Watch(), validation=rows)
+    assert len(seen) == 9
+    for name, weight in trained.weights.items():
+        mean = torch.stack([weights[name] for weights in seen[4:]]).mean(dim=0)  # steps 5 to 9
+        torch.testing.assert_close(weight, mean, rtol=1e-6, atol=1e-8)
+        assert not torch.equal(weight, seen[-1][name]) or not weight.any()
 
 
 def test_the_last_weights_need_no_validation_rows(tmp_path: Path) -> None:

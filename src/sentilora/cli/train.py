@@ -150,6 +150,13 @@ def train(
         float, typer.Option(help="Share of the steps.", rich_help_panel=_TRAINING)
     ] = 0.06,
     weight_decay: Annotated[float, typer.Option(help="AdamW's.", rich_help_panel=_TRAINING)] = 0.0,
+    average: Annotated[
+        float,
+        typer.Option(
+            help="Share of the steps, the last ones, of whose weights the mean is kept.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = 0.25,
     clip: Annotated[
         float, typer.Option(help="The gradient's largest norm.", rich_help_panel=_TRAINING)
     ] = 1.0,

@@ -226,7 +226,7 @@ class _Run:
                 f"a finite number (learning rate {rate:.2g}), so training has stopped. Start a new "
                 "run with a lower --learning-rate, or with --dtype float32 if it ran in less."
             )
-        self.state.advance(rate, loss, len(rows))
+        self.state.advance(rate, loss, len(rows), averaged=self.schedule.averages(step))
         self._rows_here += len(rows)
         self._seconds_here += time.perf_counter() - started
         self.reporter.on_step(
@@ -262,14 +262,16 @@ class _Run:
     def evaluate(self) -> None:
         step = self.state.step
         self.reporter.on_evaluating(step, len(self.validation))
-        entry = {
-            "step": step,
-            "epoch": step / self.schedule.steps_per_epoch,
-            "learning_rate": self.schedule.learning_rate(step) if step else None,
-            "train_loss": self.state.train_loss,
-            **validate(self.scorer, self.validation, self.settings.objective, self.weights),
-        }
-        self.reporter.on_evaluation(self.state.record(entry))
+        with self.state.averaged():
+            entry = {
+                "step": step,
+                "epoch": step / self.schedule.steps_per_epoch,
+                "learning_rate": self.schedule.learning_rate(step) if step else None,
+                "train_loss": self.state.train_loss,
+                **validate(self.scorer, self.validation, self.settings.objective, self.weights),
+            }
+            recorded = self.state.record(entry)
+        self.reporter.on_evaluation(recorded)
 
     def save(self) -> None:
         """Writes a checkpoint of the present state, unless it is the one last written.

@@ -49,6 +49,10 @@ class Schedule:
         every = self.settings.eval_every or self.steps_per_epoch
         return step % every == 0 or step == self.steps
 
+    def averages(self, step: int) -> bool:
+        """Whether the weights after `step` are among those whose mean is kept."""
+        return step > (1 - self.settings.average) * self.steps
+
     def position(self, step: int) -> tuple[int, int]:
         """Epoch and batch within it, both from 0, of `step` from 1 on."""
         return divmod(step - 1, self.steps_per_epoch)

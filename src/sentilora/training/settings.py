@@ -37,6 +37,9 @@ class TrainSettings:
         Share of the steps in which the learning rate rises.
     weight_decay, betas
         Of AdamW (Loshchilov and Hutter 2019).
+    average
+        Share of the steps, the last ones, of whose weights the mean is kept (Izmailov et al. 2018);
+        with 0 it is the weights of the last step.
     clip
         The largest norm that all gradients may have together.
     seed
@@ -65,6 +68,7 @@ class TrainSettings:
     micro_batch: int | None = None
     warmup: float = 0.06
     weight_decay: float = 0.0
+    average: float = 0.25
     betas: tuple[float, float] = (0.9, 0.999)
     clip: float = 1.0
     seed: int = 0
@@ -88,7 +92,9 @@ class TrainSettings:
             _check(name, value, 0 < value < math.inf, "a number above 0")
         decay_fits = 0 <= self.weight_decay < math.inf
         _check("weight_decay", self.weight_decay, decay_fits, "a number of 0 or more")
-        _check("warmup", self.warmup, 0 <= self.warmup < 1, "a share from 0 to below 1")
+        for name in ("warmup", "average"):
+            value = getattr(self, name)
+            _check(name, value, 0 <= value < 1, "a share from 0 to below 1")
         betas_fit = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
         _check("betas", self.betas, betas_fit, "two numbers from 0 to below 1")
         known = self.select in get_args(Selection)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -30,6 +31,8 @@ class TrainingState:
         The evaluations, as `history` describes them.
     best
         The weights at the best evaluation, on the CPU; empty until there is one.
+    sums, summed
+        The sum of the weights after the steps that are averaged, and how many these are so far.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class TrainingState:
         self.rows_done = 0
         self.history: History = []
         self.best: dict[str, Tensor] = {}
+        self.sums: dict[str, Tensor] = {}
+        self.summed = 0
         self._loss_sum, self._loss_rows = 0.0, 0  # since the last evaluation
         self._seconds_before, self._began = 0.0, time.monotonic()
 
@@ -71,11 +76,14 @@ class TrainingState:
 
     @property
     def checkpoint_bytes(self) -> int:
-        """What a checkpoint holds: weights, the best weights, and AdamW's two moments."""
-        return sum(4 * p.numel() * p.element_size() for p in self.parameters.values())
+        """What a checkpoint holds: weights, the best ones, their sum, and AdamW's two moments."""
+        return sum(5 * p.numel() * p.element_size() for p in self.parameters.values())
 
-    def advance(self, learning_rate: float, loss: float, rows: int) -> None:
-        """Completes a step with the gradients that are there; `loss` is the mean of its rows."""
+    def advance(self, learning_rate: float, loss: float, rows: int, *, averaged: bool) -> None:
+        """Completes a step with the gradients that are there; `loss` is the mean of its rows.
+
+        `averaged` tells whether its weights count for the mean.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         with without_interrupts():
@@ -84,9 +92,31 @@ class TrainingState:
             self.rows_done += rows
             self._loss_sum += loss * rows
             self._loss_rows += rows
+            if averaged:
+                self._add_to_sums()
+
+    def _add_to_sums(self) -> None:
+        self.summed += 1
+        for name, parameter in self.parameters.items():
+            weight = parameter.detach()
+            self.sums[name] = self.sums[name] + weight if name in self.sums else weight.clone()
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The model has the mean of the weights that were averaged so far, where any were."""
+        if not self.summed:
+            yield
+            return
+        kept = _copies(self.parameters)
+        try:
+            _copy_into(self.parameters, {n: total / self.summed for n, total in self.sums.items()})
+            yield
+        finally:
+            with without_interrupts():
+                _copy_into(self.parameters, kept)
 
     def record(self, entry: Entry) -> Entry:
-        """Adds an evaluation of the present weights; gives it with its `best`."""
+        """Adds an evaluation of the weights in the model; gives it with its `best`."""
         entry = {**entry, "best": is_better(entry, self.history, self.settings.select)}
         weights = _copies(self.parameters) if entry["best"] else self.best
         with without_interrupts():
@@ -96,9 +126,11 @@ class TrainingState:
         return entry
 
     def use_best(self) -> None:
-        """Puts the best weights into the model; where nothing was evaluated, the last ones stay."""
-        if self.best:
-            _copy_into(self.parameters, self.best)
+        """Puts the best weights into the model; where nothing was evaluated, those of the end."""
+        if not self.best:
+            with self.averaged():
+                self.best = _copies(self.parameters)
+        _copy_into(self.parameters, self.best)
 
     def to_dict(self) -> dict[str, Any]:
         """All but the tensors, as JSON has it."""
@@ -109,6 +141,7 @@ class TrainingState:
             "loss_sum": self._loss_sum,
             "loss_rows": self._loss_rows,
             "seconds": self.seconds,
+            "summed": self.summed,
         }
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
@@ -118,7 +151,12 @@ class TrainingState:
             for name, parameter in self.parameters.items()
             for kind, value in self.optimizer.state[parameter].items()
         }
-        return {"weights": _copies(self.parameters), "moments": moments, "best": self.best}
+        return {
+            "weights": _copies(self.parameters),
+            "moments": moments,
+            "best": self.best,
+            "sums": {name: total.cpu() for name, total in self.sums.items()},
+        }
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Becomes the state that was saved in `checkpoint`."""
@@ -128,6 +166,11 @@ class TrainingState:
         self._loss_sum, self._loss_rows = saved["loss_sum"], saved["loss_rows"]
         self._seconds_before = saved["seconds"]
         self.best = checkpoint.tensors("best")
+        self.summed = saved["summed"]
+        self.sums = {
+            name: total.to(self.parameters[name].device)
+            for name, total in checkpoint.tensors("sums").items()
+        }
         _copy_into(self.parameters, checkpoint.tensors("weights"))
         moments: dict[str, dict[str, Tensor]] = {name: {} for name in self.parameters}
         for key, value in checkpoint.tensors("moments").items():
