@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from study.cells import Cell
 
 SEEDS = (0, 1, 2)
@@ -68,4 +70,42 @@ def _balance() -> list[Cell]:
     ]
 
 
-PLANS = {"curve": _curve(), "heads": _heads(), "labels": _labels(), "balance": _balance()}
+def _settings() -> list[Cell]:
+    """One training setting at a time other than its default, on the validation rows."""
+    others: list[dict[str, Any]] = [
+        {},
+        {"learning_rate": 5e-4},
+        {"learning_rate": 2e-3},
+        {"batch_size": 16},
+        {"epochs": 3},
+        {"average": 0.0},
+        {"dropout": 0.0},
+        {"dropout": 0.3},
+        {"objective": "labels"},
+        {"template": "Movie review: {text}\nSentiment:"},
+    ]
+    return [
+        Cell("tuned", RT, 2048, seed, options, "validation")
+        for seed in SEEDS[:2]
+        for options in others
+    ]
+
+
+def _long() -> list[Cell]:
+    """What is read of texts longer than the maximum length, on validation rows."""
+    short = {"max_length": 256, "epochs": 1}
+    return [
+        Cell("tuned", "imdb", 2000, 0, {**short, "long_texts": "beginning"}, "validation"),
+        Cell("tuned", "imdb", 2000, 0, {**short, "long_texts": "ends"}, "validation"),
+        Cell("windowed", "imdb", 2000, 0, short, "validation"),
+    ]
+
+
+PLANS = {
+    "curve": _curve(),
+    "heads": _heads(),
+    "labels": _labels(),
+    "balance": _balance(),
+    "settings": _settings(),
+    "long": _long(),
+}

@@ -26,6 +26,7 @@ METHODS = {
     "in-context": "prompted:in_context",
     "head": "head:head",
     "tuned": "tuned:tuned",
+    "windowed": "tuned:windowed",
 }
 
 

@@ -9,6 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
 from sentilora.adapters import AdapterSettings
 from sentilora.bases import load_base, resolve
 from sentilora.priors import at_shares
@@ -29,8 +33,42 @@ def tuned(job: Job) -> Answer:
     return tune_and_ask(job, lambda tuning: tuning.scorer)
 
 
-def tune_and_ask(job: Job, scorer_of: Callable[[Tuning], LabelScorer]) -> Answer:
-    """Train what `scorer_of` makes of a fresh adapter, and let it classify the job's texts.
+def windowed(job: Job) -> Answer:
+    """The same, but long texts are read whole: in windows, whose log-probabilities are averaged."""
+    return tune_and_ask(job, lambda tuning: tuning.scorer, in_windows)
+
+
+def whole(scorer: LabelScorer, texts: list[str]) -> NDArray[np.float32]:
+    """[N, K] probabilities of the texts, each cut to what fits."""
+    return scorer.score_prompts(scorer.encoder.encode(texts)).probabilities
+
+
+def in_windows(scorer: LabelScorer, texts: list[str]) -> NDArray[np.float32]:
+    """[N, K] probabilities: of each text's windows, which fit, the normalised geometric mean."""
+    encoder = scorer.encoder
+    around = len(encoder.encode(["a"])[0].ids) + max(map(len, encoder.label_ids))
+    room = encoder.task.max_length - around
+    windows, owners = [], []
+    for row, text in enumerate(texts):
+        offsets = encoder.tokenizer(text, return_offsets_mapping=True, verbose=False).offset_mapping
+        count = -(-len(offsets) // room)
+        width = -(-len(offsets) // count)  # windows of like length, not one of a few words
+        for start in range(0, len(offsets), width):
+            last = offsets[min(start + width, len(offsets)) - 1]
+            windows.append(text[offsets[start][0] : last[1]])
+            owners.append(row)
+    found = np.log(np.maximum(whole(scorer, windows), 1e-12))
+    sums = np.zeros((len(texts), found.shape[1]))
+    np.add.at(sums, owners, found)
+    return softmax(sums / np.bincount(owners)[:, np.newaxis], axis=1)
+
+
+def tune_and_ask(
+    job: Job,
+    scorer_of: Callable[[Tuning], LabelScorer],
+    ask: Callable[[LabelScorer, list[str]], NDArray[np.floating]] = whole,
+) -> Answer:
+    """Train what `scorer_of` makes of a fresh adapter, and `ask` it for the job's texts.
 
     The cell's options are fields of the training's and the adapter's settings, `template`,
     `subject`, `max_length`, `long_texts`, and `words`: what stands for the data's labels.
@@ -53,7 +91,7 @@ def tune_and_ask(job: Job, scorer_of: Callable[[Tuning], LabelScorer]) -> Answer
         )
     seconds = time.monotonic() - started
     saved = sum(parameter.numel() * parameter.element_size() for parameter in trained)
-    found = scorer.score_prompts(scorer.encoder.encode(job.texts)).probabilities
+    found = ask(scorer, job.texts)
     shares = result.label_shares
     probabilities = found if shares is None else at_shares(found, shares)
     return Answer(probabilities, seconds, saved, found.argmax(axis=1))

@@ -16,8 +16,7 @@ from sentilora.training.settings import TrainSettings
 _BY_ROWS: tuple[tuple[float, int, int], ...] = (
     (64, 16, 8),
     (256, 8, 16),
-    (1_024, 5, 16),
-    (4_096, 3, 32),
+    (512, 4, 16),
     (50_000, 2, 32),
     (float("inf"), 1, 32),
 )
