@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sentilora.evaluation.calibration import calibration_error, log_loss
 from sentilora.evaluation.metrics import classification_metrics
-
-BINS = 15
 
 
 def measure(
@@ -22,19 +21,9 @@ def measure(
     calibration error and the negative log-likelihood."""
     true = np.asarray(gold)
     metrics = classification_metrics(true, predicted, labels)
-    likelihood = np.maximum(probabilities[np.arange(len(true)), true], 1e-12)
     return {
         "accuracy": metrics.accuracy,
         "macro_f1": metrics.macro_f1,
         "ece": calibration_error(probabilities, true),
-        "nll": float(-np.log(likelihood).mean()),
+        "nll": log_loss(probabilities, true),
     }
-
-
-def calibration_error(probabilities: NDArray[np.floating], true: NDArray[np.integer]) -> float:
-    """The expected calibration error, over bins of equal width (Guo et al. 2017)."""
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == true
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = np.bincount(bins, weights=correct - confidence, minlength=BINS)
-    return float(np.abs(gaps).sum() / len(true))

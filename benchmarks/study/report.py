@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean
 
+from sentilora.evaluation.paired import accuracy_difference
 from study.cells import Cell, Result, Results
 from study.draws import load
-from study.paired import difference
 from study.plans import PLANS, SIZES
 from study.plot import plot_curve
 
@@ -89,15 +89,21 @@ def _heads_table(results: Results, data: Path) -> str:
             if pairs:
                 gold = load(name, data).test.gold
                 ours, heads = zip(*pairs, strict=True)
-                gap, low, high = difference(
-                    [one.predicted for one in ours], [one.predicted for one in heads], gold
-                )
+                gap = accuracy_difference(_right(ours, gold), _right(heads, gold))
                 lines.append(
                     f"| {name} | {_size(rows)} | {_range(ours, 'accuracy')} | "
-                    f"{_range(heads, 'accuracy')} | {100 * gap:+.1f} [{100 * low:+.1f}, "
-                    f"{100 * high:+.1f}] |"
+                    f"{_range(heads, 'accuracy')} | {100 * gap.value:+.1f} [{100 * gap.low:+.1f}, "
+                    f"{100 * gap.high:+.1f}] |"
                 )
     return "\n".join(lines) + "\n"
+
+
+def _right(results: Sequence[Result], gold: Sequence[int]) -> list[list[bool]]:
+    """[S, N] whether each seed's run is right on each row."""
+    return [
+        [int(said) == true for said, true in zip(result.predicted, gold, strict=True)]
+        for result in results
+    ]
 
 
 def _points(results: Sequence[Result]) -> dict[str, list[tuple[int, list[float]]]]:

@@ -1,0 +1,112 @@
+"""Calibration against plain sums, known cases, and models whose calibration is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import brier_score_loss
+from sklearn.metrics import log_loss as sklearn_log_loss
+
+from sentilora.errors import UserError
+from sentilora.evaluation.calibration import (
+    at_temperature,
+    brier_score,
+    calibration_error,
+    fit_temperature,
+    log_loss,
+    reliability,
+)
+
+
+def calibrated(rows: int, labels: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities, and true labels that are drawn from them."""
+    generator = np.random.default_rng(seed)
+    probabilities = generator.dirichlet(np.full(labels, 0.7), size=rows)
+    cumulated = probabilities.cumsum(axis=1)
+    return probabilities, (generator.random((rows, 1)) > cumulated).sum(axis=1).clip(0, labels - 1)
+
+
+def test_equal_width_bins_against_the_plain_sum() -> None:
+    probabilities, true = calibrated(500)
+    expected = 0.0
+    for number in range(15):
+        low, high = number / 15, (number + 1) / 15
+        rows = [row for row in range(500) if low <= probabilities[row].max() < high]
+        if rows:
+            confidence = np.mean([probabilities[row].max() for row in rows])
+            accuracy = np.mean([probabilities[row].argmax() == true[row] for row in rows])
+            expected += len(rows) / 500 * abs(confidence - accuracy)
+    assert calibration_error(probabilities, true) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("rows", [3, 15, 100, 1_000])
+def test_adaptive_bins_hold_like_many_rows(rows: int) -> None:
+    probabilities, true = calibrated(rows)
+    bins = reliability(probabilities, true, kind="adaptive")
+    sizes = [each.rows for each in bins]
+    assert sum(sizes) == rows
+    assert max(sizes) - min(sizes) <= 1
+    assert [each.low for each in bins] == sorted(each.low for each in bins)
+
+
+def test_every_row_is_in_one_bin_and_a_certain_one_too() -> None:
+    probabilities = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [0.4, 0.6]])
+    bins = reliability(probabilities, [0, 1, 1, 0], bins=10)
+    assert sum(each.rows for each in bins) == 4
+    assert bins[-1].high == 1.0
+    assert (bins[-1].rows, bins[-1].confidence, bins[-1].accuracy) == (2, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("kind", ["equal-width", "adaptive"])
+def test_a_calibrated_model_has_no_error_but_for_chance(kind: str) -> None:
+    assert calibration_error(*calibrated(200_000), kind=kind) < 0.005
+
+
+def test_scores_against_scikit_learn() -> None:
+    probabilities, true = calibrated(300)
+    assert log_loss(probabilities, true) == pytest.approx(sklearn_log_loss(true, probabilities))
+    two, binary = calibrated(300, labels=2)
+    expected = brier_score_loss(binary, two[:, 1])  # of one label; ours sums over both
+    assert brier_score(two, binary) == pytest.approx(2 * expected)
+
+
+def test_scores_by_hand() -> None:
+    assert brier_score(np.array([[1.0, 0.0], [0.5, 0.5]]), [1, 0]) == pytest.approx((2 + 0.5) / 2)
+    assert np.isfinite(log_loss(np.array([[1.0, 0.0]]), [1]))  # wrong and certain
+
+
+@pytest.mark.parametrize("distortion", [0.4, 1.0, 2.5])
+def test_the_temperature_undoes_a_distortion(distortion: float) -> None:
+    probabilities, true = calibrated(50_000)
+    distorted = at_temperature(probabilities, 1 / distortion)
+    assert fit_temperature(distorted, true) == pytest.approx(distortion, rel=0.03)
+
+
+def test_the_temperature_is_the_least_on_a_fine_grid() -> None:
+    probabilities, true = calibrated(200, seed=3)
+    sharp = at_temperature(probabilities, 0.5)
+    grid = np.exp(np.linspace(-2, 2, 2_001))
+    losses = [log_loss(at_temperature(sharp, temperature), true) for temperature in grid]
+    assert fit_temperature(sharp, true) == pytest.approx(grid[np.argmin(losses)], rel=5e-3)
+
+
+def test_a_temperature_moves_no_label() -> None:
+    probabilities, _ = calibrated(500)
+    for temperature in (0.1, 1.0, 7.0):
+        found = at_temperature(probabilities, temperature)
+        assert (found.argmax(axis=1) == probabilities.argmax(axis=1)).all()
+        np.testing.assert_allclose(found.sum(axis=1), 1)
+    np.testing.assert_allclose(at_temperature(probabilities, 1.0), probabilities, atol=1e-9)
+
+
+def test_all_right_or_all_alike_is_no_crash() -> None:
+    assert 0 < fit_temperature(np.array([[0.9, 0.1]] * 5), [0] * 5) < 1
+    assert fit_temperature(np.array([[0.5, 0.5]] * 4), [0, 1, 0, 1]) > 0
+    assert calibration_error(np.array([[0.5, 0.5]] * 4), [0, 1, 0, 1]) == 0.0
+
+
+def test_no_rows() -> None:
+    with pytest.raises(UserError, match="no rows"):
+        calibration_error(np.zeros((0, 2)), [])
+    with pytest.raises(UserError, match="no rows"):
+        fit_temperature(np.zeros((0, 2)), [])
