@@ -20,6 +20,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sentilora import LabelTuner, load
 from sentilora.artifact import Artifact
+from sentilora.correction import corrected
 from sentilora.errors import UserError
 from tuned import TASK, write_base
 
@@ -277,3 +278,25 @@ def test_what_it_says_of_itself() -> None:
     assert tags.input_tags.string
     assert not tags.input_tags.two_d_array
     assert tags.target_tags.required
+
+
+def test_probabilities_are_calibrated_on_the_rows_that_are_held_out(
+    base: str, tmp_path: Path
+) -> None:
+    texts, labels = rows(1_000)
+    texts = [f"{text} {number}" for number, text in enumerate(texts)]  # each its own
+    labels = [label if number % 7 else "positive" for number, label in enumerate(labels)]
+    fitted = tuner(base, patience=1, epochs=1).fit(texts, labels)
+    temperature = fitted.classifier_.correction.temperature
+    assert temperature != 1.0
+    scorer = fitted.classifier_.scorer
+    raw = scorer.probabilities(scorer.encoder.encode(texts[:20]))
+    found = fitted.predict_proba(texts[:20])
+    np.testing.assert_allclose(found, corrected(raw, temperature), atol=1e-6)
+    assert (found.argmax(axis=1) == raw.argmax(axis=1)).all()
+    fitted.save(tmp_path / "adapter")
+    loaded = load(tmp_path / "adapter", dtype="float32")
+    np.testing.assert_array_equal(loaded.predict_proba(texts[:20]), found)
+    np.testing.assert_allclose(loaded.score(texts[:20]).probabilities, found, atol=1e-5)
+    with loaded.untuned() as untuned:
+        assert untuned.correction.temperature == 1.0

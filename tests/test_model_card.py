@@ -10,6 +10,7 @@ from huggingface_hub import ModelCard
 
 from sentilora.adapters import AdapterSettings, ParameterCount
 from sentilora.bases import BaseIdentity
+from sentilora.correction import Correction
 from sentilora.evaluation import Evaluation
 from sentilora.evaluation.metrics import classification_metrics
 from sentilora.model_card import model_card
@@ -42,8 +43,8 @@ def evaluation() -> Evaluation:
         baseline_rows=20,
         notes=("Left out: 1 row trained on.",),
         results={
-            "tuned": replace(tuned, label_mass=0.987, greedy_share=1.0, nll=0.1),
-            "untuned": replace(untuned, label_mass=0.5, greedy_share=0.25, nll=2.0),
+            "tuned": replace(tuned, label_mass=0.987, greedy_share=1.0, calibration_error=0.031),
+            "untuned": replace(untuned, label_mass=0.5, greedy_share=0.25),
             "tfidf_logistic_regression": untuned,
             "majority_class": untuned,
         },
@@ -61,6 +62,7 @@ def card(**changes: Any) -> str:
         "data_name": "films",
         "data_hub_name": "someone/films",
         "row_counts": {"train": 20, "validation": 5, "test": 9},
+        "correction": Correction(),
         "evaluation": evaluation(),
     }
     return model_card(**{**given, **changes})
@@ -86,7 +88,7 @@ def test_it_holds_labels_prompt_and_results_with_intervals() -> None:
     text = ModelCard(card()).text
     assert "`negative`, `positive`" in text
     assert f"```\n{TASK.template}\n```" in text
-    assert "| This adapter | 87.5% | 52.9%–97.8% | 0.873 | 98.7% | 100.0% |" in text
+    assert "| This adapter | 87.5% | 52.9%–97.8% | 0.873 | 0.031 | 98.7% | 100.0% |" in text
     assert "| TF-IDF + logistic regression | 50.0% | 21.5%–78.5% | 0.500 | – | – |" in text
     assert "Left out: 1 row trained on." in text
     assert "8 rows of films (test)" in text
@@ -134,3 +136,10 @@ def test_names_are_quoted_as_yaml_wants_them(name: str) -> None:
     data = ModelCard(card(name=name, data_name=name, data_hub_name=None)).data
     assert data.model_name == name
     assert data.eval_results[0].dataset_name == name
+
+
+def test_it_says_how_probabilities_were_corrected() -> None:
+    assert "are not calibrated" in card()
+    corrected = card(correction=Correction(1.625, (0.9, 0.1)))
+    assert "a temperature of 1.62 was fitted on 5 validation rows" in corrected
+    assert "shares (90.0%, 10.0%)" in corrected

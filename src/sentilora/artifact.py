@@ -3,7 +3,8 @@
 It is a plain PEFT adapter (`adapter_model.safetensors`, `adapter_config.json`), which stock `peft`
 loads, and beside it `sentilora.json`: the frozen task, the base's identity, the tokenizer's
 fingerprint, metrics, and a *canary*: fixed texts with their label log-probabilities at save time,
-tuned and untuned. `rows.json` holds hashes of the rows trained on and held out.
+tuned and untuned, and how its probabilities are corrected. `rows.json` holds hashes of the rows
+trained on and held out.
 
 `sentilora.json` is written last and holds the hashes of the other files, so a folder that has it
 is whole. Reading checks these; `classifier.load` also checks what the adapter does.
@@ -26,6 +27,7 @@ from sentilora import __version__
 from sentilora.adapters import AdapterSettings
 from sentilora.bases import BaseIdentity
 from sentilora.canary import Canary
+from sentilora.correction import Correction
 from sentilora.errors import UserError
 from sentilora.files import read_json, sha256, write_bytes, write_json
 from sentilora.task import Task
@@ -64,7 +66,7 @@ class Artifact:
     canary: Canary
     metrics: dict[str, Any]
     rows: RowHashes
-    label_shares: tuple[float, ...] | None  # see `priors`; None where training balanced nothing
+    correction: Correction
 
     @classmethod
     def read(cls, path: Path) -> Artifact:
@@ -90,7 +92,7 @@ class Artifact:
                 canary=Canary.from_dict(values["canary"]),
                 metrics=values["metrics"],
                 rows=RowHashes.from_dict(read_json(path / ROWS, "The list of rows")),
-                label_shares=values["label_shares"] and tuple(values["label_shares"]),
+                correction=Correction.from_dict(values["correction"]),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(
@@ -109,7 +111,7 @@ def save_artifact(
     canary: Canary,
     metrics: dict[str, Any],
     rows: RowHashes,
-    label_shares: tuple[float, ...] | None,
+    correction: Correction,
     card: str,
 ) -> Artifact:
     """Write the adapter folder; files of the same names are replaced one by one, whole.
@@ -127,7 +129,7 @@ def save_artifact(
         "tokenizer_fingerprint": tokenizer_fingerprint,
         "canary": asdict(canary),
         "metrics": metrics,
-        "label_shares": label_shares,
+        "correction": correction.to_dict(),
     }
     try:
         path.mkdir(parents=True, exist_ok=True)

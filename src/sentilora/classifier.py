@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,11 @@ from sentilora.adapters import attach
 from sentilora.artifact import Artifact, check_weights, read_weights
 from sentilora.bases import Base, BaseIdentity, LoadedBase, load_base, resolve
 from sentilora.canary import check_canary
+from sentilora.correction import Correction
 from sentilora.devices import resolve_device
 from sentilora.encoding import EncodedPrompt, PromptEncoder, tokenizer_fingerprint
 from sentilora.errors import UserError
 from sentilora.merging import Merger
-from sentilora.priors import at_shares
 from sentilora.scoring import LabelScorer, Scores
 from sentilora.task import Task
 
@@ -51,19 +52,20 @@ class Classifier:
         scorer: LabelScorer,
         base: BaseIdentity,
         artifact: Artifact | None = None,
-        label_shares: Sequence[float] | None = None,
+        correction: Correction | None = None,
     ) -> None:
-        """`label_shares` [K] are those of the training rows, where training balanced them."""
+        """`correction` makes the reported probabilities of the model's own."""
         self.scorer = scorer
         self.base = base
         self.artifact = artifact
-        self.label_shares = label_shares
+        self.correction = correction or Correction()
         self.task: Task = scorer.encoder.task
         self.classes_: NDArray[np.str_] = np.array(self.task.labels)
 
     def score(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Scores:
         """All there is to know of each text's labels: see `Scores`."""
-        return self.scorer.score(checked_texts(texts), progress)
+        found = self.scorer.score(checked_texts(texts), progress)
+        return replace(found, correction=self.correction)
 
     def predict(self, texts: Sequence[str]) -> NDArray[np.str_]:
         """[N] the label chosen for each text: the likeliest, or with balanced training the one that
@@ -82,7 +84,7 @@ class Classifier:
         """As `decide`, for prompts that are encoded already."""
         found = self.scorer.probabilities(prompts)
         chosen = found.argmax(axis=1)
-        return chosen, at_shares(found, self.label_shares) if self.label_shares else found
+        return chosen, self.correction.apply(found)
 
     def __call__(
         self, texts: str | Sequence[str], **options: int | None
@@ -108,9 +110,12 @@ class Classifier:
 
     @contextmanager
     def untuned(self) -> Iterator[Classifier]:
-        """The same question to the base without its adapter, within a `with` block."""
+        """The same question to the base without its adapter, within a `with` block.
+
+        Its probabilities are its own: they were not corrected for it.
+        """
         with self._merger.apart(), self.scorer.model.disable_adapter():
-            yield self
+            yield Classifier(self.scorer, self.base, self.artifact)
 
     @cached_property
     def _merger(self) -> Merger:
@@ -203,7 +208,7 @@ def load(
     _fill(tuned, artifact)
     tuned.eval().requires_grad_(False)
     scorer = _verified(tuned, encoder, artifact, loaded.identity.dtype)
-    classifier = Classifier(scorer, loaded.identity, artifact, artifact.label_shares)
+    classifier = Classifier(scorer, loaded.identity, artifact, artifact.correction)
     if merge:
         classifier.merge()
         now = artifact.canary.again(scorer, loaded.identity.dtype)

@@ -32,7 +32,7 @@ from sentilora.projections import parse_roles
 from sentilora.task import Task
 from sentilora.training import FitResult, TrainSettings, choose_settings
 from sentilora.training.settings import ClassWeight
-from sentilora.tuning import Labelled, Tuning, prepare, save, tune
+from sentilora.tuning import Labelled, Tuning, calibrate, prepare, save, tune
 
 _TRAINING = ("epochs", "learning_rate", "batch_size", "patience", "class_weight")
 
@@ -142,9 +142,8 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         with tempfile.TemporaryDirectory(prefix="sentilora-") as folder:
             result = tune(tuning, train, validation, settings, Path(folder))
         self.classes_, self.history_ = classes, result.history
-        self.classifier_ = Classifier(
-            tuning.scorer, tuning.base.identity, label_shares=result.label_shares
-        )
+        correction = calibrate(tuning, result, validation)
+        self.classifier_ = Classifier(tuning.scorer, tuning.base.identity, correction=correction)
         self._fitted = _Fitted(tuning, result, settings, _row_hashes(train, validation))
         return self
 
@@ -167,7 +166,15 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         fitted, folder = self._fitted, Path(path)
         if folder.is_dir() and any(folder.iterdir()) and not (folder / DESCRIPTION).exists():
             raise UserError(f"{folder} already holds other files. Choose a new folder.")
-        save(fitted.tuning, fitted.result, fitted.settings, fitted.rows, folder, "own texts")
+        save(
+            fitted.tuning,
+            fitted.result,
+            self.classifier_.correction,
+            fitted.settings,
+            fitted.rows,
+            folder,
+            "own texts",
+        )
 
     def _settings(self) -> tuple[AdapterSettings, dict[str, Any]]:
         """The adapter's settings, and what was given of the training's.

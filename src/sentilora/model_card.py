@@ -10,6 +10,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from sentilora.adapters import AdapterSettings, ParameterCount
 from sentilora.bases import BaseIdentity
+from sentilora.correction import Correction
 from sentilora.evaluation import Evaluation, Metrics
 from sentilora.task import Task
 
@@ -32,6 +33,7 @@ def model_card(
     data_name: str,
     data_hub_name: str | None,
     row_counts: Mapping[str, int],
+    correction: Correction,
     evaluation: Evaluation | None,
 ) -> str:
     """The card's text. Figures are those of `evaluation`; nothing is claimed without one."""
@@ -53,7 +55,7 @@ def model_card(
         _training(adapter, training, data_name, row_counts, base),
         "## Limits\n",
         "The figures hold for texts like those it was measured on; other domains, languages and "
-        "lengths can be far worse. Label probabilities are the model's, and are not calibrated.\n",
+        f"lengths can be far worse. {_calibration(correction, row_counts['validation'])}\n",
     ]
     return "\n".join(parts)
 
@@ -112,8 +114,8 @@ def _results(evaluation: Evaluation | None) -> str:
     lines = [
         f"{evaluation.rows:,} rows of {evaluation.data} ({evaluation.split}); "
         "accuracy with its 95 % Wilson interval.\n",
-        "| | accuracy | 95 % interval | macro-F1 | label mass | greedy |",
-        "|---|---|---|---|---|---|",
+        "| | accuracy | 95 % interval | macro-F1 | ECE | label mass | greedy |",
+        "|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {_NAMES[key]} | {_figures(metrics)} |" for key, metrics in evaluation.results.items()
@@ -129,9 +131,10 @@ def _figures(metrics: Metrics) -> str:
         "–" if value is None else f"{value:.1%}"
         for value in (metrics.label_mass, metrics.greedy_share)
     )
+    error = "–" if metrics.calibration_error is None else f"{metrics.calibration_error:.3f}"
     return (
         f"{metrics.accuracy:.1%} | {low:.1%}–{high:.1%} | {metrics.macro_f1:.3f} | "
-        f"{mass} | {greedy}"
+        f"{error} | {mass} | {greedy}"
     )
 
 
@@ -162,6 +165,22 @@ def _training(
             f"(tensors: {kinds}; SHA-256 {base.quantization['file_sha256']})"
         )
     return "\n".join(lines) + "\n"
+
+
+def _calibration(correction: Correction, rows: int) -> str:
+    said = "Label probabilities are the model's, and are not calibrated."
+    if correction.temperature != 1.0:
+        said = (
+            "Label probabilities are calibrated: a temperature of "
+            f"{correction.temperature:.2f} was fitted on {rows:,} validation rows."
+        )
+    if correction.label_shares:
+        shares = ", ".join(f"{share:.1%}" for share in correction.label_shares)
+        said += (
+            " Training gave every label the same weight, which the chosen label shows; the "
+            f"probabilities are brought back to the training rows' shares ({shares})."
+        )
+    return said
 
 
 def _fenced(text: str) -> str:

@@ -7,9 +7,9 @@ import pytest
 from sklearn.metrics import brier_score_loss
 from sklearn.metrics import log_loss as sklearn_log_loss
 
+from sentilora.correction import corrected
 from sentilora.errors import UserError
 from sentilora.evaluation.calibration import (
-    at_temperature,
     brier_score,
     calibration_error,
     fit_temperature,
@@ -78,25 +78,26 @@ def test_scores_by_hand() -> None:
 @pytest.mark.parametrize("distortion", [0.4, 1.0, 2.5])
 def test_the_temperature_undoes_a_distortion(distortion: float) -> None:
     probabilities, true = calibrated(50_000)
-    distorted = at_temperature(probabilities, 1 / distortion)
+    distorted = corrected(probabilities, 1 / distortion)
     assert fit_temperature(distorted, true) == pytest.approx(distortion, rel=0.03)
 
 
 def test_the_temperature_is_the_least_on_a_fine_grid() -> None:
     probabilities, true = calibrated(200, seed=3)
-    sharp = at_temperature(probabilities, 0.5)
+    sharp = corrected(probabilities, 0.5)
     grid = np.exp(np.linspace(-2, 2, 2_001))
-    losses = [log_loss(at_temperature(sharp, temperature), true) for temperature in grid]
+    losses = [log_loss(corrected(sharp, temperature), true) for temperature in grid]
     assert fit_temperature(sharp, true) == pytest.approx(grid[np.argmin(losses)], rel=5e-3)
 
 
-def test_a_temperature_moves_no_label() -> None:
-    probabilities, _ = calibrated(500)
-    for temperature in (0.1, 1.0, 7.0):
-        found = at_temperature(probabilities, temperature)
-        assert (found.argmax(axis=1) == probabilities.argmax(axis=1)).all()
-        np.testing.assert_allclose(found.sum(axis=1), 1)
-    np.testing.assert_allclose(at_temperature(probabilities, 1.0), probabilities, atol=1e-9)
+def test_the_temperature_goes_with_the_shares() -> None:
+    """What answers for even labels is corrected to the shares first, then judged."""
+    generator = np.random.default_rng(4)
+    shares = (0.8, 0.15, 0.05)
+    even = generator.dirichlet(np.full(3, 0.7), size=50_000)
+    posterior = corrected(even, 1.0, shares)
+    true = (generator.random((50_000, 1)) > posterior.cumsum(axis=1)).sum(axis=1).clip(0, 2)
+    assert fit_temperature(corrected(even, 0.5), true, shares) == pytest.approx(2, rel=0.05)
 
 
 def test_all_right_or_all_alike_is_no_crash() -> None:

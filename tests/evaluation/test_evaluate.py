@@ -118,7 +118,7 @@ def test_the_tables_fit_80_columns_and_show_the_figures() -> None:
     for expected in ("100.0 % [51.0, 100.0]", "99.0 %", "untuned base", "films, test: 4 rows"):
         assert expected in text
     (line,) = [line for line in text.splitlines() if line.startswith("majority class")]
-    assert line.split() == ["majority", "class", "50.0", "%", "[15.0,", "85.0]", "0.333", "-", "-"]
+    assert line.split() == ["majority", "class", "50.0", "%", "[15.0,", "85.0]", "0.333", *"---"]
 
 
 def test_a_row_of_the_confusion_matrix_is_a_true_label() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sentilora.errors import UserError
+from sentilora.evaluation.calibration import brier_score, calibration_error
 from sentilora.evaluation.metrics import (
     Metrics,
     classification_metrics,
@@ -127,6 +128,8 @@ def test_label_mass_greedy_share_and_nll_are_means_over_the_rows() -> None:
     metrics = score_metrics(scores, [1, 1, 0], ("negative", "positive"))
     assert metrics.label_mass == pytest.approx((0.75 + 0.9 + 0.03) / 3)
     assert metrics.greedy_share == pytest.approx(2 / 3)
+    assert metrics.calibration_error == calibration_error(scores.probabilities, [1, 1, 0])
+    assert metrics.brier_score == brier_score(scores.probabilities, [1, 1, 0])
     assert metrics.nll == pytest.approx(-np.log([0.25, 0.8, 0.02]).mean())
     assert metrics.confusion == ((1, 0), (1, 1))
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sentilora.encoding import EncodedPrompt
@@ -61,6 +62,12 @@ class HeadScorer(LabelScorer):
         for module in was_training:
             module.training = True
         return Scores(found, np.ones(len(prompts), dtype=bool))
+
+    def probabilities(
+        self, prompts: Sequence[EncodedPrompt], progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """The head's own."""
+        return self.score_prompts(prompts, progress).probabilities
 
     def _logits(self, prompts: Sequence[EncodedPrompt], budget: Callable[[], int]) -> Tensor:
         """[N, K] in fp32, whatever the body's dtype."""

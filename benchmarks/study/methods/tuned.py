@@ -15,11 +15,10 @@ from scipy.special import softmax
 
 from sentilora.adapters import AdapterSettings
 from sentilora.bases import load_base, resolve
-from sentilora.priors import at_shares
 from sentilora.scoring import LabelScorer
 from sentilora.task import Task
 from sentilora.training import TrainSettings, choose_settings
-from sentilora.tuning import Labelled, Tuning, prepare, tune
+from sentilora.tuning import Labelled, Tuning, calibrate, prepare, tune
 from study.methods import Answer, Job
 
 BASE = "smollm2"
@@ -86,15 +85,13 @@ def tune_and_ask(
     with tempfile.TemporaryDirectory() as folder:
         rows = Labelled(job.train.texts, job.train.gold)
         trained = [p for p in tuning.model.parameters() if p.requires_grad]
-        result = tune(
-            replace(tuning, scorer=scorer), rows, validation, chosen.settings, Path(folder)
-        )
+        tuned = replace(tuning, scorer=scorer)
+        result = tune(tuned, rows, validation, chosen.settings, Path(folder))
     seconds = time.monotonic() - started
     saved = sum(parameter.numel() * parameter.element_size() for parameter in trained)
     found = ask(scorer, job.texts)
-    shares = result.label_shares
-    probabilities = found if shares is None else at_shares(found, shares)
-    return Answer(probabilities, seconds, saved, found.argmax(axis=1))
+    correction = calibrate(tuned, result, validation)
+    return Answer(correction.apply(found), seconds, saved, found.argmax(axis=1))
 
 
 def task_of(job: Job) -> Task:

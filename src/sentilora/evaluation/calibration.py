@@ -6,6 +6,7 @@ Everything takes probabilities [N, K] of the labels, whose rows sum to 1, and th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from sentilora.correction import corrected
 from sentilora.errors import UserError
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -82,16 +84,10 @@ def log_loss(probabilities: Floats, true: npt.ArrayLike) -> float:
     return float(-np.log(np.maximum(picked, _LEAST)).mean())
 
 
-def at_temperature(probabilities: Floats, temperature: float) -> Floats:
-    """[N, K] the softmax of log-probabilities over `temperature`: above 1 they get less sure."""
-    from scipy.special import softmax
-
-    logs = np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), _LEAST))
-    return softmax(logs / temperature, axis=1)
-
-
-def fit_temperature(probabilities: Floats, true: npt.ArrayLike) -> float:
-    """The temperature with the least log loss on these rows (Guo et al. 2017).
+def fit_temperature(
+    probabilities: Floats, true: npt.ArrayLike, shares: Sequence[float] | None = None
+) -> float:
+    """The temperature with the least log loss on these rows (Guo et al. 2017); see `correction`.
 
     The log loss is convex in the inverse of the temperature, so there is one least.
 
@@ -102,7 +98,7 @@ def fit_temperature(probabilities: Floats, true: npt.ArrayLike) -> float:
     if not len(probabilities):
         raise UserError("There are no rows to fit a temperature on.")
     found = minimize_scalar(
-        lambda inverse: log_loss(at_temperature(probabilities, 1 / inverse), true),
+        lambda inverse: log_loss(corrected(probabilities, 1 / inverse, shares), true),
         bounds=(1 / _HOTTEST, 1 / _COLDEST),
         method="bounded",
         options={"xatol": 1e-6},

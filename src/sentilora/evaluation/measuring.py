@@ -65,8 +65,8 @@ def measure(
     """
 
     def untuned(texts: Sequence[str]) -> Any:
-        with classifier.untuned():
-            return scoring(classifier, "scoring, untuned")(texts)
+        with classifier.untuned() as base:
+            return scoring(base, "scoring, untuned")(texts)
 
     return compare(
         tuned=scoring(classifier, "scoring"),

@@ -1,10 +1,11 @@
 """What is measured of one classifier on a set of rows: plain functions from arrays to `Metrics`.
 
 The same code measures the tuned model, the untuned base and the baselines, so their figures can be
-put side by side. A language model has three figures more than a classifier, which are often
-confused: the *label mass* (how much probability the labels hold together), the *greedy share* (on
-how many rows greedy generation would emit exactly a label) and the mean of -log p(label | text)
-over the whole vocabulary. A baseline, which generates nothing, has None there.
+put side by side. A language model's probabilities are judged, too: their calibration error and
+their Brier score. And it has three figures more than a classifier, which are often confused: the
+*label mass* (how much probability the labels hold together), the *greedy share* (on how many rows
+greedy generation would emit exactly a label) and the mean of -log p(label | text) over the whole
+vocabulary. A baseline, of which labels alone are known, has None there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentilora.errors import UserError
+from sentilora.evaluation.calibration import brier_score, calibration_error
 
 if TYPE_CHECKING:
     from sentilora.scoring import Scores
@@ -47,6 +49,8 @@ class Metrics:
     label_mass: float | None = None  # mean over rows
     greedy_share: float | None = None
     nll: float | None = None  # mean of -log p(label | text), in nats
+    calibration_error: float | None = None  # expected, in bins of equal width
+    brier_score: float | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -148,4 +152,6 @@ def score_metrics(scores: Scores, true: npt.ArrayLike, labels: Sequence[str]) ->
         label_mass=float(np.mean(scores.label_mass, dtype=np.float64)),
         greedy_share=float(np.mean(scores.greedy)),
         nll=float(-log_probs[np.arange(len(true)), true].mean()),
+        calibration_error=calibration_error(scores.probabilities, true),
+        brier_score=brier_score(scores.probabilities, true),
     )

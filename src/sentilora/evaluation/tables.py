@@ -16,8 +16,9 @@ from sentilora.evaluation.evaluate import MAJORITY, TFIDF, TUNED, UNTUNED, Evalu
 from sentilora.evaluation.metrics import Metrics
 
 LEGEND = (
-    "label mass: the probability of all labels together; greedy: the share of rows on which greedy "
-    "generation emits exactly a label."
+    "ECE: the expected calibration error, how far confidence is from accuracy; label mass: the "
+    "probability of all labels together; greedy: the share of rows on which greedy generation "
+    "emits exactly a label."
 )
 WIDTH = 80
 GAP = 2  # between columns
@@ -25,7 +26,7 @@ COUNT = 5  # cells that a count may take
 TITLES = {
     TUNED: "tuned",
     UNTUNED: "untuned base",
-    TFIDF: "TF-IDF + log. regression",
+    TFIDF: "TF-IDF + log. reg.",
     MAJORITY: "majority class",
 }
 ABSENT = "-"  # plain ASCII: a terminal or file of any encoding can show it
@@ -47,13 +48,14 @@ def comparison_table(evaluation: Evaluation) -> Group:
     table = _table()
     table.add_column("")
     table.add_column("accuracy [95 %]", justify="right", no_wrap=True)
-    for heading in ("macro-F1", "label mass", "greedy"):
+    for heading in ("macro-F1", "ECE", "label mass", "greedy"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, metrics in evaluation.results.items():
         table.add_row(
             TITLES[name],
             accuracy_text(metrics),
             f"{metrics.macro_f1:.3f}",
+            ABSENT if metrics.calibration_error is None else f"{metrics.calibration_error:.3f}",
             _percent(metrics.label_mass),
             _percent(metrics.greedy_share),
             style="bold" if name == TUNED else None,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
+
+from sentilora.correction import Correction
 
 
 @dataclass(frozen=True)
@@ -21,10 +24,13 @@ class Scores:
         [N, K] float32, natural log p(label | text) over the whole vocabulary.
     greedy
         [N] bool, whether greedy decoding would emit exactly one of the labels.
+    correction
+        What `probabilities` are brought to mean what they say with.
     """
 
     log_probs: NDArray[np.float32]
     greedy: NDArray[np.bool_]
+    correction: Correction = field(default_factory=Correction)
 
     @property
     def label_mass(self) -> NDArray[np.float32]:
@@ -33,13 +39,12 @@ class Scores:
 
     @property
     def probabilities(self) -> NDArray[np.float32]:
-        """[N, K], each label's probability given that it is one of the labels."""
-        shifted = np.exp(self.log_probs - self.log_probs.max(axis=1, keepdims=True))
-        return shifted / shifted.sum(axis=1, keepdims=True)
+        """[N, K], each label's probability given that it is one of the labels, corrected."""
+        return self.correction.apply(softmax(self.log_probs, axis=1))
 
     @property
     def predicted(self) -> NDArray[np.intp]:
-        """[N], the index of the likeliest label."""
+        """[N], the index of the label that the model finds likeliest."""
         return self.log_probs.argmax(axis=1)
 
     @classmethod
@@ -47,4 +52,5 @@ class Scores:
         return cls(
             np.concatenate([part.log_probs for part in parts]),
             np.concatenate([part.greedy for part in parts]),
+            parts[0].correction,
         )

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 from sentilora.adapters import trainable_parameters
+from sentilora.correction import label_shares
 from sentilora.errors import UserError
-from sentilora.priors import label_shares
 from sentilora.scoring import LabelScorer
 from sentilora.training.checkpoint import Checkpoint, CheckpointStore
 from sentilora.training.conditions import Conditions, check_conditions, conditions_of
