@@ -68,7 +68,7 @@ def measure(
         with classifier.untuned() as base:
             return scoring(base, "scoring, untuned")(texts)
 
-    return compare(
+    evaluation = compare(
         tuned=scoring(classifier, "scoring"),
         untuned=untuned,
         data=dataset.name,
@@ -76,3 +76,10 @@ def measure(
         selection=selection,
         baselines=baseline_rows(dataset, selection, rows.train),
     )
+    temperature = classifier.correction.temperature
+    if temperature == 1.0:
+        return evaluation
+    note = (
+        f"The tuned model's probabilities are calibrated, with a temperature of {temperature:.2f}."
+    )
+    return replace(evaluation, notes=(*evaluation.notes, note))
