@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from common import Job, Stopwatch
+from numpy.typing import NDArray
 
 from sentilora.bases import load_base, resolve
-from sentilora.encoding import PromptEncoder
+from sentilora.encoding import EncodedPrompt, PromptEncoder
 from sentilora.scoring import LabelScorer
 from sentilora.task import Task
 
@@ -23,14 +25,21 @@ def run(job: Job) -> dict[str, Any]:
     prompts = encoder.encode(job.texts)
     if [list(prompt.ids) for prompt in prompts] != job.prompts:
         raise RuntimeError("the product's token ids aren't those that the peers were given")
-    answer = scorer.score_prompts if job.options.get("vocabulary") else scorer.probabilities
-    answer(prompts[: job.warmup_rows])
+    answer = _log_probs if job.options.get("vocabulary") else _log_probabilities
+    answer(scorer, prompts[: job.warmup_rows])
     with Stopwatch() as clock:
-        answer(prompts)
-    scores = scorer.score_prompts(prompts)
+        found = answer(scorer, prompts)
     return {
         "seconds": clock.seconds,
-        "labels": scores.predicted.tolist(),
-        "log_probs": scores.log_probs.tolist(),
+        "labels": found.argmax(axis=1).tolist(),
+        "log_probs": found.tolist(),
         "path": scorer.path,
     }
+
+
+def _log_probs(scorer: LabelScorer, prompts: list[EncodedPrompt]) -> NDArray[np.float32]:
+    return scorer.score_prompts(prompts).log_probs
+
+
+def _log_probabilities(scorer: LabelScorer, prompts: list[EncodedPrompt]) -> NDArray[np.float32]:
+    return np.log(np.maximum(scorer.probabilities(prompts), 1e-30))

@@ -14,10 +14,10 @@ from models import tiny_model, with_lora
 from reference import in_float64
 from sentilora.encoding import PromptEncoder
 from sentilora.scoring import LabelScorer
-from sentilora.scoring.frozen import engine
+from sentilora.scoring.frozen import attention, body, engine
 from sentilora.scoring.frozen.dropout import Dropout, masked
 from sentilora.scoring.frozen.parallel import side_by_side
-from sentilora.scoring.frozen.workspace import Workspace
+from sentilora.scoring.frozen.workspace import Workspace, make_fresh
 from sentilora.task import Task
 from tiny_tokenizers import byte_level
 
@@ -190,3 +190,40 @@ def test_an_error_is_raised_when_all_have_ended() -> None:
         side_by_side([lambda n=n: task(n) for n in range(5)])
     assert sorted(ended) == [1, 2, 3, 4]
     assert torch.get_num_threads() == 2
+
+
+# Long rows ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [1, 5, 63, 64, 65, 200])
+@pytest.mark.parametrize("front", [0, 7])
+def test_attention_in_blocks_is_attention(width: int, front: int) -> None:
+    torch.manual_seed(0)
+    rows, groups, heads, size = 2, 2, 3, 4
+    q = torch.randn(rows, groups, heads * width, size, dtype=torch.float64)
+    k, v = torch.randn(2, rows, groups, front + width, size, dtype=torch.float64)
+    columns = torch.arange(front + width)
+    mask = torch.zeros(width, front + width, dtype=torch.float64)
+    mask.masked_fill_(columns > torch.arange(width).unsqueeze(1) + front, float("-inf"))
+    make, masks = make_fresh(q.device), mask.repeat(heads, 1)[None, None]
+    expected, _ = attention.attend(q, k, v, masks, 0.3, make)
+    found = attention.attend_in_blocks(q, k, v, width, torch.float64, 0.3)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_long_rows_score_as_ever(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = scorer_for(architecture, "one token").score(TEXTS)
+    calls = []
+    plain = attention.attend_in_blocks
+
+    def counting(*given: Any) -> Tensor:
+        calls.append(given)
+        return plain(*given)
+
+    for module in (attention, body):
+        monkeypatch.setattr(module, "BLOCK", 2)
+    monkeypatch.setattr(body, "attend_in_blocks", counting)
+    found = scorer_for(architecture, "one token").score(TEXTS)
+    assert calls
+    assert np.abs(found.log_probs - scores.log_probs).max() <= 1e-6

@@ -17,6 +17,9 @@ from torch import Tensor
 
 from sentilora.scoring.frozen.workspace import Make
 
+# Queries at a time in rows that are longer than twice as many.
+BLOCK = 64
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -117,6 +120,33 @@ def attend(
     softened = torch.softmax(logits.mul_(scale).add_(mask), dim=-1)
     probabilities = make(tuple(softened.shape), q.dtype).copy_(softened)
     return torch.matmul(probabilities, v), Attended(q, k, v, probabilities)
+
+
+def attend_in_blocks(
+    q: Tensor, k: Tensor, v: Tensor, width: int, wide: torch.dtype, scale: float
+) -> Tensor:
+    """As `attend` for rows of `width` columns of which each sees those before, and no backward.
+
+    Queries are taken `BLOCK` at a time, with the keys up to theirs: half of the products of a long
+    row are never made, and what is made stays in the cache.
+    """
+    rows, groups, _, size = q.shape
+    by_head = q.view(rows, groups, -1, width, size)
+    result = torch.empty_like(q)
+    into = result.view(by_head.shape)
+    front = k.shape[2] - width
+    later = torch.full((BLOCK, BLOCK), float("-inf"), dtype=wide, device=q.device).triu_(1)
+    for start in range(0, width, BLOCK):
+        end = min(start + BLOCK, width)
+        block = by_head[:, :, :, start:end]
+        keys, values = k[:, :, : front + end], v[:, :, : front + end]
+        flat = block.reshape(rows, groups, -1, size)
+        logits = torch.matmul(flat, keys.transpose(-1, -2)).to(wide).mul_(scale)
+        own = logits.view(*block.shape[:-1], front + end)[..., front + start :]
+        own.add_(later[: end - start, : end - start])
+        probabilities = torch.softmax(logits, dim=-1).to(q.dtype)
+        into[:, :, :, start:end] = torch.matmul(probabilities, values).view(block.shape)
+    return result
 
 
 def attend_backward(grad: Tensor, kept: Attended, scale: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,11 +16,13 @@ import torch
 from torch import Tensor
 
 from sentilora.scoring.frozen.attention import (
+    BLOCK,
     Attended,
     Layout,
     Masks,
     attend,
     attend_backward,
+    attend_in_blocks,
     behind,
     group,
     ungroup,
@@ -172,11 +174,14 @@ def _forward(
         qkv.addmm_(low, adapter.b.T)
     q, k, v = _heads(qkv, body.shape, part.rotary)
     known = part.prefix[index] if part.prefix else None
-    attention, prefix, rows = _attention(q, k, v, part, known, body.shape, last, make)
+    attention, prefix, rows = _attention(
+        q, k, v, part, known, body.shape, last, make, keeps=keep is not None
+    )
     attended = block.out.forward(attention, make).add_(part.layout.pick(x) if last else x)
     normed, norm_mlp = block.norm_mlp.forward(attended)
     result, mlp = block.mlp.forward(normed, make)
     if keep is not None:
+        assert rows is not None
         keep.append(_Kept(x, norm, mask, low, prefix, rows, attended, norm_mlp, mlp))
     return result.add_(attended)
 
@@ -225,8 +230,11 @@ def _attention(
     shape: Shape,
     last: bool,
     make: Make,
-) -> tuple[Tensor, Attended | None, Attended]:
-    """[N, heads * d] (in the last block, the asked-for tokens' alone), and what was kept."""
+    *,
+    keeps: bool,
+) -> tuple[Tensor, Attended | None, Attended | None]:
+    """[N, heads * d] (in the last block, the asked-for tokens' alone), and what a backward needs:
+    of the instruction's own attention, and of the rows'."""
     layout, groups = part.layout, shape.groups
     front, rows = layout.front, layout.rows
     prefix = None
@@ -245,7 +253,11 @@ def _attention(
         row_v = behind(known[1], v[front:], rows, groups, make)
     row_q = group(layout.pick(q) if last else q[front:], rows, groups, make)
     mask = part.masks.asked if last else part.masks.rows
-    output, of_rows = attend(row_q, row_k, row_v, mask, shape.scale, make)
+    of_rows = None
+    if keeps or last or layout.visible is not None or layout.width <= 2 * BLOCK:
+        output, of_rows = attend(row_q, row_k, row_v, mask, shape.scale, make)
+    else:
+        output = attend_in_blocks(row_q, row_k, row_v, layout.width, mask.dtype, shape.scale)
     results.append(ungroup(output, shape.heads))
     return torch.cat(results) if len(results) > 1 else results[0], prefix, of_rows
 
