@@ -31,7 +31,7 @@ def write_report(results: Results, data: Path, docs: Path) -> None:
     curve = results.of(PLANS["curve"])
     parts = [
         "# Quality: the tables\n\nPrinted by `benchmarks/quality.py --write`; "
-        "[quality.md](quality.md) says what they mean.\n",
+        "benchmarks/README.md says what they mean.\n",
         "## Accuracy by the number of training rows, Rotten Tomatoes' test split\n",
         _curve_table(curve),
         "## Macro-F1, calibration error, seconds to train, size of what is kept\n",

@@ -45,7 +45,7 @@ from sentilora.training import (
     fit,
 )
 
-# With fewer rows a fitted temperature is off by more than it mends.
+# A temperature that is fitted on fewer rows than this is mostly chance.
 ROWS_TO_CALIBRATE = 100
 
 

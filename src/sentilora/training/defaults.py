@@ -1,6 +1,6 @@
 """The settings that weren't given: which values suit how many rows, and where each came from.
 
-The values were chosen on validation rows alone; docs/quality.md has the measurements.
+The values were chosen on validation rows alone, as `benchmarks/quality.py --plans settings` does.
 """
 
 from __future__ import annotations
