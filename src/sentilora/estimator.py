@@ -32,7 +32,7 @@ from sentilora.projections import parse_roles
 from sentilora.task import Task
 from sentilora.training import FitResult, TrainSettings, choose_settings
 from sentilora.training.settings import ClassWeight
-from sentilora.tuning import Labelled, Tuning, calibrate, prepare, save, tune
+from sentilora.tuning import Labelled, Tuning, prepare, save, tune
 
 _TRAINING = ("epochs", "learning_rate", "batch_size", "patience", "class_weight")
 
@@ -142,8 +142,9 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         with tempfile.TemporaryDirectory(prefix="sentilora-") as folder:
             result = tune(tuning, train, validation, settings, Path(folder))
         self.classes_, self.history_ = classes, result.history
-        correction = calibrate(tuning, result, validation)
-        self.classifier_ = Classifier(tuning.scorer, tuning.base.identity, correction=correction)
+        self.classifier_ = Classifier(
+            tuning.scorer, tuning.base.identity, correction=result.correction
+        )
         self._fitted = _Fitted(tuning, result, settings, _row_hashes(train, validation))
         return self
 
@@ -169,7 +170,6 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         save(
             fitted.tuning,
             fitted.result,
-            self.classifier_.correction,
             fitted.settings,
             fitted.rows,
             folder,

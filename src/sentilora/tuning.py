@@ -25,11 +25,9 @@ from sentilora.artifact import Artifact, RowHashes, save_artifact
 from sentilora.bases import LoadedBase
 from sentilora.canary import Canary
 from sentilora.classifier import Classifier
-from sentilora.correction import Correction
 from sentilora.data import DataSet, row_hash
 from sentilora.encoding import PromptEncoder, tokenizer_fingerprint
 from sentilora.evaluation import Evaluation
-from sentilora.evaluation.calibration import fit_temperature
 from sentilora.evaluation.measuring import Scoring, measure
 from sentilora.evaluation.selection import select_rows
 from sentilora.model_card import model_card
@@ -44,9 +42,6 @@ from sentilora.training import (
     TrainSettings,
     fit,
 )
-
-# A temperature that is fitted on fewer rows than this is mostly chance.
-ROWS_TO_CALIBRATE = 100
 
 
 @dataclass(frozen=True)
@@ -107,19 +102,6 @@ def tune(
     return result
 
 
-def calibrate(tuning: Tuning, result: FitResult, validation: Labelled) -> Correction:
-    """What makes the tuned model's probabilities mean what they say.
-
-    Its temperature is fitted on the validation rows, which chose the weights but didn't train
-    them; where they are too few, it stays 1.
-    """
-    shares = result.label_shares
-    if len(validation.gold) < ROWS_TO_CALIBRATE:
-        return Correction(label_shares=shares)
-    found = tuning.scorer.probabilities(tuning.scorer.encoder.encode(validation.texts))
-    return Correction(fit_temperature(found, validation.gold, shares), shares)
-
-
 def finish(
     tuning: Tuning,
     result: FitResult,
@@ -132,21 +114,10 @@ def finish(
     rows = RowHashes(
         **{split: _hashes(row.text for row in dataset.split(split)) for split in _SPLITS}
     )
-    correction = calibrate(tuning, result, labelled(dataset, "validation"))
-    classifier = Classifier(tuning.scorer, tuning.base.identity, correction=correction)
+    classifier = Classifier(tuning.scorer, tuning.base.identity, correction=result.correction)
     selection = select_rows(dataset, None, rows.train, rows.test)
     evaluation = measure(classifier, dataset, rows, selection, scoring)
-    save(
-        tuning,
-        result,
-        correction,
-        settings,
-        rows,
-        run_dir,
-        dataset.name,
-        dataset.hub_name,
-        evaluation,
-    )
+    save(tuning, result, settings, rows, run_dir, dataset.name, dataset.hub_name, evaluation)
     shutil.rmtree(run_dir / FOLDER)
     return evaluation
 
@@ -154,7 +125,6 @@ def finish(
 def save(
     tuning: Tuning,
     result: FitResult,
-    correction: Correction,
     settings: TrainSettings,
     rows: RowHashes,
     folder: Path,
@@ -181,7 +151,7 @@ def save(
             "environment": result.environment,
         },
         rows=rows,
-        correction=correction,
+        correction=result.correction,
         card=model_card(
             name=folder.absolute().name,
             task=encoder.task,
@@ -192,7 +162,7 @@ def save(
             data_name=data_name,
             data_hub_name=data_hub_name,
             row_counts={split: len(getattr(rows, split)) for split in _SPLITS},
-            correction=correction,
+            correction=result.correction,
             evaluation=evaluation,
         ),
     )

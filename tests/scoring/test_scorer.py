@@ -21,6 +21,7 @@ from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError
 from sentilora.scoring import LabelScorer, Scores
 from sentilora.scoring.frozen import FrozenEngine
+from sentilora.scoring.scorer import TOKEN_BUDGET
 from sentilora.task import Task
 from tiny_tokenizers import TINY, byte_level
 
@@ -271,7 +272,7 @@ def test_batches_are_halved_where_memory_runs_out(
     assert np.abs(scores.log_probs - expected.log_probs).max() <= 1e-5
     assert (scores.greedy == expected.greedy).all()
     assert sum(told) == len(TEXTS + LENGTHS)
-    assert scorer.token_budget < 2048
+    assert scorer.token_budget < TOKEN_BUDGET
     assert f"{scorer.token_budget} tokens at once" in caplog.text
     assert max(rows) == 3
 

@@ -17,9 +17,15 @@ from sklearn.metrics import f1_score
 from sentilora.adapters import trainable_parameters
 from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError
+from sentilora.evaluation.calibration import fit_temperature
 from sentilora.training import Plan, Reporter, Rows, StepReport, TrainSettings, loop
 from sentilora.training.gradients import Gradients, rows_at_once
-from sentilora.training.history import is_better, out_of_patience, validate
+from sentilora.training.history import (
+    ROWS_TO_CALIBRATE,
+    is_better,
+    out_of_patience,
+    validate,
+)
 from sentilora.training.objective import label_weights, loss_function
 from sentilora.training.randomness import training_mode
 from sentilora.training.settings import Objective, Selection
@@ -220,6 +226,30 @@ def test_balanced_labels_have_equal_parts_in_the_loss(objective: Objective) -> N
     assert losses.mean() == pytest.approx(np.mean(by_label), rel=1e-5)
     held = validate(scorer, Rows(rows.prompts, gold.tolist()), objective, weights)
     assert held["loss"] == pytest.approx(losses.mean(), abs=1e-5)
+
+
+def test_an_evaluation_fits_a_temperature_where_rows_suffice() -> None:
+    scorer, rows, shares = toy.scorer(), toy.rows(ROWS_TO_CALIBRATE, 2), (0.8, 0.2)
+    found = scorer.probabilities(rows.prompts)
+    chosen = found.argmax(axis=1)  # right but for every third, so that no temperature is extreme
+    gold = [int(label) ^ (row % 3 == 0) for row, label in enumerate(chosen)]
+    rows = Rows(rows.prompts, gold)
+    plain = validate(scorer, rows, "vocabulary", EVEN)
+    assert plain["temperature"] == pytest.approx(fit_temperature(found, rows.gold), rel=1e-4)
+    shared = validate(scorer, rows, "vocabulary", EVEN, shares)["temperature"]
+    assert shared == pytest.approx(fit_temperature(found, rows.gold, shares), rel=1e-4)
+    assert len({plain["temperature"], shared, 1.0}) == 3
+    few = Rows(rows.prompts[:-1], rows.gold[:-1])
+    assert validate(scorer, few, "vocabulary", EVEN)["temperature"] == 1.0
+
+
+@pytest.mark.parametrize("select", ["loss", "last"])
+def test_the_best_evaluations_temperature_is_the_results(select: Selection, tmp_path: Path) -> None:
+    settings = replace(toy.SETTINGS, select=select, class_weight="balanced", learning_rate=0.05)
+    result = toy.train(tmp_path, settings, validation=toy.rows(ROWS_TO_CALIBRATE, 2)).result
+    best = next(entry for entry in result.history if entry["step"] == result.best_step)
+    assert result.correction.temperature == best["temperature"] != 1.0
+    assert result.correction.label_shares == pytest.approx((0.5, 0.5), abs=0.2)
 
 
 def test_label_weights_of_a_label_without_rows() -> None:

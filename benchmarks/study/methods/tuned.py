@@ -18,7 +18,7 @@ from sentilora.bases import load_base, resolve
 from sentilora.scoring import LabelScorer
 from sentilora.task import Task
 from sentilora.training import TrainSettings, choose_settings
-from sentilora.tuning import Labelled, Tuning, calibrate, prepare, tune
+from sentilora.tuning import Labelled, Tuning, prepare, tune
 from study.methods import Answer, Job
 
 BASE = "smollm2"
@@ -90,8 +90,7 @@ def tune_and_ask(
     seconds = time.monotonic() - started
     saved = sum(parameter.numel() * parameter.element_size() for parameter in trained)
     found = ask(scorer, job.texts)
-    correction = calibrate(tuned, result, validation)
-    return Answer(correction.apply(found), seconds, saved, found.argmax(axis=1))
+    return Answer(result.correction.apply(found), seconds, saved, found.argmax(axis=1))
 
 
 def task_of(job: Job) -> Task:

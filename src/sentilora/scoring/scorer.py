@@ -29,7 +29,9 @@ logger = logging.getLogger(__name__)
 
 Engine = FrozenEngine | SharedEngine | PlainEngine
 
-TOKEN_BUDGET = 2048  # padded tokens run at once when scoring; more gains nothing on a CPU
+TOKEN_BUDGET = (
+    4096  # padded tokens run at once when scoring; few long rows need as many for each thread
+)
 
 # How far the fast path may be from the model's own forward on the probe, in log-probability. A
 # path that misreads an architecture is off by far more, rounding by far less.

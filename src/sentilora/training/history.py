@@ -2,9 +2,10 @@
 
 An entry is a dict as JSON has it: `step`, `epoch` (a fraction), `learning_rate` (None before
 training), `train_loss` (the mean since the entry before; None before training), on the validation
-rows `loss`, `accuracy`, `macro_f1`, `label_mass`, `greedy_share`, and `best`: whether it was the
-best when it was made. The entry before training is the untuned model's and never the best: what a
-run keeps is a tuned one.
+rows `loss`, `accuracy`, `macro_f1`, `label_mass`, `greedy_share` and `temperature` (what makes the
+probabilities mean what they say, see `correction`; 1 where the rows are too few to tell), and
+`best`: whether it was the best when it was made. The entry before training is the untuned model's
+and never the best: what a run keeps is a tuned one.
 """
 
 from __future__ import annotations
@@ -14,22 +15,31 @@ from typing import Any
 
 import numpy as np
 
+from sentilora.evaluation.calibration import fit_temperature
 from sentilora.evaluation.metrics import score_metrics
 from sentilora.scoring import LabelScorer
 from sentilora.training.objective import Weights
 from sentilora.training.rows import Rows
 from sentilora.training.settings import Objective, Selection
 
+# A temperature that is fitted on fewer rows than this is mostly chance.
+ROWS_TO_CALIBRATE = 100
+
 Entry = dict[str, Any]
 History = list[Entry]
 
 
 def validate(
-    scorer: LabelScorer, rows: Rows, objective: Objective, weights: Weights
+    scorer: LabelScorer,
+    rows: Rows,
+    objective: Objective,
+    weights: Weights,
+    shares: Sequence[float] | None = None,
 ) -> dict[str, float]:
     """Scores the validation rows: the loss that training lessens, and what a user cares for.
 
-    `weights` [K] is what a row of each label counts for in the loss.
+    `weights` [K] is what a row of each label counts for in the loss; `shares` [K] are the labels'
+    shares of the training rows, where the weights balanced them.
 
     Raises UserError where a score is not a finite number.
     """
@@ -38,12 +48,14 @@ def validate(
     log_probs, gold = scores.log_probs.astype(np.float64), np.asarray(rows.gold)  # [N, K], [N]
     if objective == "labels":
         log_probs -= np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
+    enough = len(rows) >= ROWS_TO_CALIBRATE
     return {
         "loss": float(np.mean(-log_probs[np.arange(len(rows)), gold] * weights[gold])),
         "accuracy": metrics.accuracy,
         "macro_f1": metrics.macro_f1,
         "label_mass": float(scores.label_mass.mean(dtype=np.float64)),
         "greedy_share": float(scores.greedy.mean()),
+        "temperature": fit_temperature(scores.probabilities, rows.gold, shares) if enough else 1.0,
     }
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from sentilora.adapters import trainable_parameters
-from sentilora.correction import label_shares
+from sentilora.correction import Correction, label_shares
 from sentilora.errors import UserError
 from sentilora.scoring import LabelScorer
 from sentilora.training.checkpoint import Checkpoint, CheckpointStore
@@ -52,8 +52,8 @@ class FitResult:
         Whether patience ended the run before its last step.
     environment
         What it ran in.
-    label_shares
-        [K] the labels' shares of the training rows, where balanced weights hid them; else None.
+    correction
+        What the probabilities of the best weights are brought to mean what they say with.
     """
 
     best_step: int
@@ -62,7 +62,7 @@ class FitResult:
     seconds: float
     stopped_early: bool
     environment: dict[str, Any]
-    label_shares: tuple[float, ...] | None = None
+    correction: Correction
 
 
 def fit(
@@ -159,6 +159,7 @@ class _Run:
         self.parameters = list(state.parameters.values())
         labels = len(scorer.encoder.task.labels)
         self.weights = label_weights(self.settings, train.gold, labels)
+        self.shares = self.settings.class_weight and label_shares(train.gold, labels)
         self.gradients = Gradients(
             loss_function(scorer, self.settings, self.weights),
             train,
@@ -262,13 +263,14 @@ class _Run:
     def evaluate(self) -> None:
         step = self.state.step
         self.reporter.on_evaluating(step, len(self.validation))
+        asked = (self.settings.objective, self.weights, self.shares)
         with self.state.averaged():
             entry = {
                 "step": step,
                 "epoch": step / self.schedule.steps_per_epoch,
                 "learning_rate": self.schedule.learning_rate(step) if step else None,
                 "train_loss": self.state.train_loss,
-                **validate(self.scorer, self.validation, self.settings.objective, self.weights),
+                **validate(self.scorer, self.validation, *asked),
             }
             recorded = self.state.record(entry)
         self.reporter.on_evaluation(recorded)
@@ -308,6 +310,5 @@ class _Run:
             seconds=self.state.seconds,
             stopped_early=self.stops_early,
             environment=dict(self.conditions["environment"]),
-            label_shares=self.settings.class_weight
-            and label_shares(self.train.gold, len(self.weights)),
+            correction=Correction(best["temperature"] if best else 1.0, self.shares),
         )
