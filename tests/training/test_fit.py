@@ -309,7 +309,8 @@ def test_what_is_told(tmp_path: Path) -> None:
 
 def scripted(monkeypatch: pytest.MonkeyPatch, losses: list[float], f1: list[float]) -> None:
     """Lets the evaluations find what is given, one after the other."""
-    found = iter([{"loss": a, "macro_f1": b} for a, b in zip(losses, f1, strict=True)])
+    pairs = zip(losses, f1, strict=True)
+    found = iter([{"loss": a, "macro_f1": b, "temperature": 1.0} for a, b in pairs])
     monkeypatch.setattr(loop, "validate", lambda *_: next(found))
 
 

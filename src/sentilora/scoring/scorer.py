@@ -29,9 +29,8 @@ logger = logging.getLogger(__name__)
 
 Engine = FrozenEngine | SharedEngine | PlainEngine
 
-TOKEN_BUDGET = (
-    4096  # padded tokens run at once when scoring; few long rows need as many for each thread
-)
+# Padded tokens run at once when scoring: as many as make some long rows, for threads to share.
+TOKEN_BUDGET = 4096
 
 # How far the fast path may be from the model's own forward on the probe, in log-probability. A
 # path that misreads an architecture is off by far more, rounding by far less.
