@@ -16,7 +16,6 @@ from models import VOCABULARY, tiny_model
 from sentilora.adapters import AdapterSettings, attach
 from sentilora.artifact import Artifact, RowHashes
 from sentilora.bases import BaseIdentity, LoadedBase, load_base, resolve
-from sentilora.correction import Correction
 from sentilora.projections import resolve as resolve_projections
 from sentilora.task import Task
 from sentilora.training import FitResult, TrainSettings
@@ -84,7 +83,7 @@ def train(
 
 def save_tuned(tuning: Tuning, result: FitResult, folder: Path) -> Artifact:
     rows = RowHashes(train=("0123456789abcdef",), validation=("fedcba9876543210",), test=())
-    return save(tuning, result, Correction(), SETTINGS, rows, folder, "tiny reviews")
+    return save(tuning, result, SETTINGS, rows, folder, "tiny reviews")
 
 
 def randomise_b(tuned: Any, targets: tuple[str, ...], seed: int = 0) -> None:
