@@ -107,6 +107,11 @@ _PLAIN = (
 )
 
 
+def absolute(name: str | None) -> str | None:
+    """A path as one that holds from any folder; a name as it is."""
+    return str(Path(name).absolute()) if name is not None and Path(name).exists() else name
+
+
 def check_output(output: Path | None) -> None:
     """Raise `UserError` where a run's folder, `output` or one in `ROOT`, could not be made."""
     folder = output or ROOT

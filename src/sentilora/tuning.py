@@ -148,6 +148,8 @@ def save(
             "best_step": result.best_step,
             "steps": result.steps,
             "seconds": round(result.seconds, 1),
+            "peak_memory_bytes": result.peak_memory,
+            "parameters": {"trained": tuning.parameters.trained, "total": tuning.parameters.total},
             "environment": result.environment,
         },
         rows=rows,

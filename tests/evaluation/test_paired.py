@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from math import comb
 
 import numpy as np
@@ -18,6 +19,21 @@ def test_mcnemar_by_hand(only_first: int, only_second: int) -> None:
     count, fewer = only_first + only_second, min(only_first, only_second)
     tail = sum(comb(count, k) for k in range(fewer + 1)) / 2**count
     assert mcnemar(first, second) == pytest.approx(min(1.0, 2 * tail))
+
+
+def test_several_runs_by_every_assignment_of_signs() -> None:
+    generator = np.random.default_rng(5)
+    first, second = generator.random((3, 9)) < 0.7, generator.random((2, 9)) < 0.5
+    gaps = first.mean(axis=0) - second.mean(axis=0)
+    totals = np.array([np.dot(signs, gaps) for signs in product((-1, 1), repeat=9)])
+    expected = np.mean(np.abs(totals) >= abs(gaps.sum()) - 1e-9)
+    assert mcnemar(first, second) == pytest.approx(expected)
+
+
+def test_equal_runs_tell_no_more_than_one() -> None:
+    generator = np.random.default_rng(6)
+    first, second = generator.random((2, 300)) < [[0.8], [0.7]]
+    assert mcnemar([first] * 3, [second] * 3) == pytest.approx(mcnemar(first, second))
 
 
 def test_identical_models_do_not_differ() -> None:

@@ -25,7 +25,7 @@ from sentilora.data import DataOptions, DataSet, load_data, parse_labels_option
 from sentilora.devices import resolve_device
 from sentilora.errors import UserError
 from sentilora.projections import parse_roles
-from sentilora.runs import RunConfig, check_output, new_run
+from sentilora.runs import RunConfig, absolute, check_output, new_run
 from sentilora.task import Task
 from sentilora.training import (
     Checkpoint,
@@ -54,7 +54,7 @@ def start(params: Mapping[str, Any], given: Collection[str]) -> None:
     )
     wanted = {name: params[name] for name in _TRAINING if name in given}
     TrainSettings(**wanted)  # to refuse what is out of its range
-    options = _data_options(params)
+    options = data_options(params)
     base = resolve(params["model"], params["revision"])
     device = resolve_device(params["device"])
     choose_dtype(device, params["dtype"])  # to refuse an unknown one
@@ -74,7 +74,7 @@ def start(params: Mapping[str, Any], given: Collection[str]) -> None:
         model=base.name,
         model_path=str(base.path) if base.path else None,
         revision=params["revision"],
-        data=_absolute(params["data"]),
+        data=absolute(params["data"]),
         data_options=options,
         task=task,
         adapter=adapter,
@@ -163,18 +163,19 @@ def _load_data(data: str | None, options: DataOptions) -> DataSet:
     return dataset
 
 
-def _data_options(params: Mapping[str, Any]) -> DataOptions:
+def data_options(params: Mapping[str, Any]) -> DataOptions:
+    """How rows are understood by the command's parameters; one that isn't there is left to them."""
     words, mapping = (None, None)
-    if params["labels"] is not None:
+    if params.get("labels") is not None:
         words, mapping = parse_labels_option(params["labels"])
     return DataOptions(
-        text_column=params["text_column"],
-        label_column=params["label_column"],
+        text_column=params.get("text_column"),
+        label_column=params.get("label_column"),
         labels=words or None,
         label_map=mapping or None,
-        subject=params["subject"],
-        seed=params["seed"],
-        revision=params["data_revision"],
+        subject=params.get("subject"),
+        seed=params.get("seed", 0),
+        revision=params.get("data_revision"),
         purpose="train",
     )
 
@@ -187,11 +188,6 @@ def _task(params: Mapping[str, Any], dataset: DataSet, tokenizer: PreTrainedToke
         task = Task(template.replace("\\n", "\n"), dataset.labels, length)
     task = replace(task, long_texts=params["long_texts"])
     return task.through_chat_template(tokenizer) if params["chat_template"] else task
-
-
-def _absolute(name: str | None) -> str | None:
-    """A path as one that holds from any folder; a name as it is."""
-    return str(Path(name).absolute()) if name is not None and Path(name).exists() else name
 
 
 def _check_agrees(config: RunConfig, given: Mapping[str, Any]) -> None:
@@ -209,8 +205,8 @@ def _check_agrees(config: RunConfig, given: Mapping[str, Any]) -> None:
         "long_texts": config.task.long_texts,
     }
     settled = {
-        "model": _absolute,
-        "data": _absolute,
+        "model": absolute,
+        "data": absolute,
         "device": resolve_device,
         "targets": parse_roles,
     }

@@ -29,18 +29,31 @@ class Difference:
 
 
 def mcnemar(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
-    """The two-sided p-value that both are right equally often, from rows [N] where each is right.
+    """The two-sided p-value that both are right equally often.
 
-    Exact (McNemar 1947, by the binomial distribution): of the rows on which one alone is right, as
-    many should be the first's as the second's. Without any such row it is 1.
+    Exact: of the rows on which one alone is right, as many should be the first's as the second's
+    (McNemar 1947, by the binomial distribution). With several runs a row counts by how many more of
+    one's runs are right on it, and either sign is as likely (the randomisation test of Fisher 1935,
+    of which McNemar's is the case of one run). Without any such row it is 1.
+
+    Parameters
+    ----------
+    first, second
+        [N], or [S, N] for S runs, which may be more of the one than of the other: whether each row
+        is right.
     """
-    from scipy.stats import binomtest
+    from scipy.stats import binom
 
     one, other = _paired(first, second)
-    only_first, only_second = int((one & ~other).sum()), int((other & ~one).sum())
-    if only_first + only_second == 0:
-        return 1.0
-    return float(binomtest(only_first, only_first + only_second, 0.5).pvalue)
+    gaps = one.sum(axis=0) * len(other) - other.sum(axis=0) * len(one)  # [N], in 1 / (S1 S2)
+    gaps //= max(1, np.gcd.reduce(gaps))
+    chances = np.ones(1)  # of a total of -T, -T + 1, ... T
+    for size, count in zip(*np.unique(np.abs(gaps[gaps != 0]), return_counts=True), strict=True):
+        signs = np.zeros(2 * size * count + 1)
+        signs[:: 2 * size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        chances = np.convolve(chances, signs)
+    totals = np.abs(np.arange(len(chances)) - len(chances) // 2)
+    return float(min(1.0, chances[totals >= abs(gaps.sum())].sum()))
 
 
 def accuracy_difference(
@@ -51,11 +64,11 @@ def accuracy_difference(
     Parameters
     ----------
     first, second
-        [N], or [S, N] for S runs each: whether each row is right. All runs of a row are drawn
-        together, and the difference is the mean over the runs.
+        As for `mcnemar`. All runs of a row are drawn together, and the difference is that of the
+        means over the runs.
     """
     one, other = _paired(first, second)
-    gaps = np.atleast_2d(one.astype(float) - other).mean(axis=0)  # [N]
+    gaps = one.mean(axis=0) - other.mean(axis=0)  # [N]
     generator = np.random.default_rng(seed)
     means: list[npt.NDArray[Any]] = []
     while (left := draws - sum(map(len, means))) > 0:
@@ -80,10 +93,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _paired(
     first: npt.ArrayLike, second: npt.ArrayLike
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    one, other = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
-    if one.shape != other.shape or not one.size:
+    """[S1, N] and [S2, N]"""
+    one, other = np.atleast_2d(np.asarray(first, bool)), np.atleast_2d(np.asarray(second, bool))
+    if one.shape[1:] != other.shape[1:] or not one.size:
         raise UserError(
-            f"A paired test needs the same rows for both, and some; there are {one.shape} and "
-            f"{other.shape}."
+            f"A paired test needs the same rows for both, and some; there are {one.shape[-1]:,} "
+            f"and {other.shape[-1]:,}."
         )
     return one, other

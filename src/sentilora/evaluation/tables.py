@@ -45,11 +45,7 @@ def evaluation_tables(evaluation: Evaluation) -> RenderableType:
 
 def comparison_table(evaluation: Evaluation) -> Group:
     """A line a classifier; the accuracy's brackets are its 95 % Wilson interval."""
-    table = _table()
-    table.add_column("")
-    table.add_column("accuracy [95 %]", justify="right", no_wrap=True)
-    for heading in ("macro-F1", "ECE", "label mass", "greedy"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = plain_table("", "accuracy [95 %]", "macro-F1", "ECE", "label mass", "greedy")
     for name, metrics in evaluation.results.items():
         table.add_row(
             TITLES[name],
@@ -61,19 +57,16 @@ def comparison_table(evaluation: Evaluation) -> Group:
             style="bold" if name == TUNED else None,
         )
     title = f"{evaluation.data}, {evaluation.split}: {count_rows(evaluation.rows)}"
-    return _titled(title, table)
+    return titled(title, table)
 
 
 def per_class_table(metrics: Metrics) -> Group:
     """A line a label."""
-    table = _table()
-    table.add_column("label", overflow="fold")
-    for heading in ("precision", "recall", "F1", "rows"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = plain_table("label", "precision", "recall", "F1", "rows")
     for label, figures in metrics.per_class.items():
         ratios = (figures.precision, figures.recall, figures.f1)
         table.add_row(Text(label), *(f"{ratio:.3f}" for ratio in ratios), f"{figures.support:,}")
-    return _titled("Tuned, label by label", table)
+    return titled("Tuned, label by label", table)
 
 
 def confusion_table(metrics: Metrics) -> Group:
@@ -85,7 +78,7 @@ def confusion_table(metrics: Metrics) -> Group:
     first = max(cell_len(name) for name in (corner, *labels))
     # Too wide for a column each, labels are numbered: before the row and above the column.
     numbered = first + sum(max(cell_len(label), COUNT) + GAP for label in labels) > WIDTH
-    table = _table()
+    table = plain_table()
     table.add_column(corner, overflow="fold")
     for number, label in enumerate(labels, start=1):
         table.add_column(Text(str(number) if numbered else label), justify="right", no_wrap=True)
@@ -95,7 +88,7 @@ def confusion_table(metrics: Metrics) -> Group:
             for column, count in enumerate(metrics.confusion[k])
         ]
         table.add_row(Text(f"{k + 1} {label}" if numbered else label), *counts)
-    return _titled("Confusion: the rows of each true label, by the label predicted", table)
+    return titled("Confusion: the rows of each true label, by the label predicted", table)
 
 
 def accuracy_text(metrics: Metrics) -> str:
@@ -116,22 +109,30 @@ def _largest_confusions(metrics: Metrics) -> Group:
         key=lambda error: -error[0],
     )
     shown = errors[:CONFUSIONS]
-    table = _table()
+    table = plain_table()
     table.add_column("true", overflow="fold")
     table.add_column("predicted", overflow="fold")
     table.add_column("rows", justify="right", no_wrap=True)
     for count, true, predicted in shown:
         table.add_row(Text(true), Text(predicted), f"{count:,}")
     title = f"Confusion: the {len(shown)} most frequent of {len(errors)} kinds of error"
-    return _titled(title, table)
+    return titled(title, table)
 
 
-def _table() -> Table:
+def plain_table(*headings: str) -> Table:
+    """Without frames: the first column of names, which are folded, the others of figures."""
     # With the box's own blank between columns, this makes a gap of GAP.
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0), pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0), pad_edge=False)
+    for number, heading in enumerate(headings):
+        if number == 0:
+            table.add_column(heading, overflow="fold")
+        else:
+            table.add_column(heading, justify="right", no_wrap=True)
+    return table
 
 
-def _titled(title: str, table: Table) -> Group:
+def titled(title: str, table: Table) -> Group:
+    """The table under a bold line."""
     # Not the table's own title, which would be wrapped to the width of the table.
     return Group(Text(title, style="bold"), table)
 

@@ -19,6 +19,7 @@ import torch
 
 from sentilora.adapters import trainable_parameters
 from sentilora.correction import Correction, label_shares
+from sentilora.devices import peak_memory
 from sentilora.errors import UserError
 from sentilora.scoring import LabelScorer
 from sentilora.training.checkpoint import Checkpoint, CheckpointStore
@@ -52,6 +53,8 @@ class FitResult:
         Whether patience ended the run before its last step.
     environment
         What it ran in.
+    peak_memory
+        Bytes, of the process that ended it; see `devices.peak_memory`.
     correction
         What the probabilities of the best weights are brought to mean what they say with.
     """
@@ -62,6 +65,7 @@ class FitResult:
     seconds: float
     stopped_early: bool
     environment: dict[str, Any]
+    peak_memory: int | None
     correction: Correction
 
 
@@ -310,5 +314,6 @@ class _Run:
             seconds=self.state.seconds,
             stopped_early=self.stops_early,
             environment=dict(self.conditions["environment"]),
+            peak_memory=peak_memory(self.scorer.device),
             correction=Correction(best["temperature"] if best else 1.0, self.shares),
         )

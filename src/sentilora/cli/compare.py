@@ -1,0 +1,147 @@
+"""`sentilora compare`: bases and adapters on the same rows, and whether they differ."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sentilora.cli.console import out, say
+from sentilora.cli.evaluate import with_progress
+from sentilora.cli.options import Device, DType
+from sentilora.errors import UserError
+
+if TYPE_CHECKING:
+    from sentilora.comparison import Comparison, Spec
+
+RESULT = "comparison.json"
+_ROWS = ("text_column", "label_column", "labels", "data_revision")  # how the rows are understood
+
+
+def compare(
+    spec: Annotated[
+        Path | None,
+        typer.Argument(help="A YAML file that says what to compare, in place of the options."),
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option(help="Bases, with commas between, as `train --model` takes them.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="As `train --data`; by default the bundled reviews.")
+    ] = None,
+    variants: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--variant",
+            help="Options of `train` that each base is trained with, as '--rank 1'; '' for the "
+            "defaults. Give it once for each variant.",
+        ),
+    ] = None,
+    options: Annotated[
+        str, typer.Option(help="Options of `train` for every run, as '--epochs 1'.")
+    ] = "",
+    seeds: Annotated[int, typer.Option(help="How many seeds, from 0 on.")] = 1,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Option("--run", help="A finished run to stand beside them; may be repeated."),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Where runs and results go.")
+    ] = Path("runs/comparison"),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the results as JSON on standard output.")
+    ] = False,
+    device: Device = "auto",
+    dtype: DType = None,
+) -> None:
+    """Train what isn't trained yet, and measure all of it on the same rows.
+
+    The same command goes on with a comparison that was stopped.
+    """
+    from sentilora.cli import training_runs
+    from sentilora.comparison import measure_plan, plan_of
+    from sentilora.runs import absolute
+
+    if spec is not None:
+        if models or data or variants or options or runs or seeds != 1:
+            raise UserError("Say what to compare in the YAML file or by options, not in both.")
+        asked = _read(spec)
+    else:
+        asked = _from_options(models, data, variants, options, seeds, runs)
+    where = {"device": device, "dtype": dtype}
+    asked = replace(asked, options={**where, **asked.options})
+    asked = _with_splits(asked, output)
+    plan = plan_of(asked, absolute(asked.data), output)
+    training_runs.train_all(list(plan.to_train()))
+    found = measure_plan(plan, asked.data, output / "measured", with_progress, device, dtype)
+    _show(found, output, as_json)
+
+
+def _read(path: Path) -> Spec:
+    from sentilora.cli import training_runs
+    from sentilora.comparison import read_spec
+
+    spec = read_spec(path, training_runs.known_options())
+    for name, options in spec.variants.items():
+        training_runs.check_options({**spec.options, **options}, f"{path}, variant {name!r}")
+    return spec
+
+
+def _from_options(
+    models: str | None,
+    data: str | None,
+    variants: Sequence[str] | None,
+    options: str,
+    seeds: int,
+    runs: Sequence[Path] | None,
+) -> Spec:
+    from sentilora.cli.training_runs import options_in
+    from sentilora.comparison import Spec
+    from sentilora.comparison.spec import DEFAULT_VARIANT, seeds_of
+
+    each = {
+        " ".join(variant.split()).replace("--", "") or DEFAULT_VARIANT: options_in(
+            shlex.split(variant), f"--variant {variant!r}"
+        )
+        for variant in variants or [""]
+    }
+    return Spec(
+        data=data,
+        models=tuple(name.strip() for name in (models or "").split(",") if name.strip()),
+        variants=each,
+        seeds=seeds_of(seeds, "--seeds"),
+        options=options_in(shlex.split(options), "--options"),
+        runs=tuple(map(str, runs or ())),
+    )
+
+
+def _with_splits(spec: Spec, output: Path) -> Spec:
+    """`spec` on data that has all its splits."""
+    from sentilora.cli.running import data_options
+    from sentilora.comparison.rows import with_splits
+
+    if not spec.models:
+        return spec
+    folder = with_splits(spec.data, data_options(spec.options), output / "data")
+    if folder is None:
+        return spec
+    say(f"The data lacks a split. All three were cut once, for all runs: {folder}")
+    kept = {name: value for name, value in spec.options.items() if name not in _ROWS}
+    return replace(spec, data=str(folder), options=kept)
+
+
+def _show(comparison: Comparison, output: Path, as_json: bool) -> None:
+    from sentilora.comparison.tables import comparison_tables
+    from sentilora.files import write_json
+
+    write_json(output / RESULT, comparison.to_dict())
+    if as_json:
+        typer.echo(json.dumps(comparison.to_dict(), indent=1, ensure_ascii=False))
+        return
+    out().print(comparison_tables(comparison))
+    say(f"\nThe figures are in {output / RESULT}, the adapters in {output / 'runs'}.")

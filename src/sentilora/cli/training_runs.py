@@ -1,0 +1,111 @@
+"""Training several runs, each by `sentilora train` in a process of its own.
+
+So memory is given back between them, and each one's peak is its own; what a run prints and how it
+is resumed is what its user knows from `train`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import typer
+
+from sentilora.cli import train
+from sentilora.cli.console import say
+from sentilora.comparison import PlannedRun
+from sentilora.errors import UserError
+
+# What the caller decides itself, so that it can't be set for a run.
+_OWN = frozenset({"model", "data", "output", "resume", "dry_run", "seed"})
+
+
+def command() -> Any:
+    """`train`, as click has it."""
+    app = typer.Typer(add_completion=False)
+    app.command("train")(train.train)
+    return typer.main.get_command(app)
+
+
+def known_options() -> list[str]:
+    """The names of `train`'s options that a run may be given."""
+    return [str(option.name) for option in command().params if option.name not in _OWN]
+
+
+def arguments(options: Mapping[str, Any]) -> list[str]:
+    """Options by name, as a command line has them; None and False leave one out."""
+    found: list[str] = []
+    for name, value in options.items():
+        if value is None or value is False:
+            continue
+        option = "--" + name.replace("_", "-")
+        found += [option] if value is True else [option, str(value)]
+    return found
+
+
+def options_in(words: Sequence[str], where: str) -> dict[str, Any]:
+    """The options that stand on a piece of a command line, by name.
+
+    Raises UserError for what `train` doesn't know, or what isn't a run's own choice.
+    """
+    context = _parsed(words, where)
+    given = {
+        name: value
+        for name, value in context.params.items()
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    }
+    if own := sorted(_OWN & given.keys()):
+        raise UserError(f"{where}: --{own[0].replace('_', '-')} is not a variant's own choice.")
+    return given
+
+
+def check_options(options: Mapping[str, Any], where: str) -> None:
+    """Raise UserError where `train` would refuse a value for its kind."""
+    _parsed(arguments(options), where)
+
+
+def _parsed(words: Sequence[str], where: str) -> Any:
+    try:
+        return command().make_context("train", list(words))
+    except typer.TyperException as error:
+        raise UserError(f"{where}: {error.format_message().rstrip('.')}.") from error
+
+
+def train_all(runs: Sequence[PlannedRun]) -> None:
+    """Train those that aren't finished, one after the other; a begun one is resumed.
+
+    Raises UserError where one fails, and KeyboardInterrupt once an interrupted one has ended.
+    """
+    started = time.monotonic()
+    for number, run in enumerate(runs):
+        left = ""
+        if number:
+            seconds = (time.monotonic() - started) / number * (len(runs) - number)
+            left = f", about {timedelta(seconds=round(seconds))} left"
+        say(f"\nRun {number + 1} of {len(runs)}{left}: {run.title}", style="bold")
+        _train(run)
+
+
+def _train(run: PlannedRun) -> None:
+    if run.state == "begun":
+        words = ["--resume", str(run.folder)]
+    else:
+        words = [*arguments(run.options or {}), "--output", str(run.folder)]
+    # Its tables go with those of the other runs into one at the end.
+    child = subprocess.Popen(
+        [sys.executable, "-m", "sentilora", "train", *words], stdout=subprocess.DEVNULL
+    )
+    try:
+        code = child.wait()
+    except KeyboardInterrupt:  # the child has been told as well, and writes its checkpoint
+        child.wait()
+        raise KeyboardInterrupt("Stopped. The same command goes on from here.") from None
+    if code:
+        raise UserError(
+            f"The run {run.title} ended with code {code}; what it said stands above. Put that "
+            "right, and give the same command again: finished runs are kept."
+        )

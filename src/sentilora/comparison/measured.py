@@ -1,0 +1,176 @@
+"""What a finished run measures on the comparison's rows, kept so that it is measured once."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from sentilora.artifact import WEIGHTS, Artifact
+from sentilora.errors import UserError
+from sentilora.evaluation.metrics import Metrics, score_metrics
+from sentilora.files import read_json, sha256, write_json
+
+if TYPE_CHECKING:
+    from sentilora.classifier import Classifier
+    from sentilora.data.dataset import Example
+
+ONE_BY_ONE = 20  # texts that are asked for alone, for the latency
+
+Scoring = Callable[["Classifier", str], Callable[[Sequence[str]], Any]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run on N rows.
+
+    predicted
+        [N] class ids.
+    untuned
+        The base's figures under the same prompt.
+    parameters, trained
+        Of the base, and of the adapter.
+    train_seconds, peak_bytes
+        Of its training; the peak is of the process that ended it.
+    adapter_bytes
+        Of the adapter's weights on disk.
+    latency
+        Seconds for one text, median.
+    rows_per_second
+        In one job.
+    """
+
+    base: str
+    predicted: tuple[int, ...]
+    tuned: Metrics
+    untuned: Metrics
+    parameters: int
+    trained: int
+    train_seconds: float
+    peak_bytes: int | None
+    adapter_bytes: int
+    latency: float
+    rows_per_second: float
+
+    def to_dict(self) -> dict[str, Any]:
+        figures = {"tuned": self.tuned.to_dict(), "untuned": self.untuned.to_dict()}
+        return {**asdict(self), **figures, "predicted": list(self.predicted)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Measured:
+        return cls(
+            **{
+                **values,
+                "predicted": tuple(values["predicted"]),
+                "tuned": Metrics.from_dict(values["tuned"]),
+                "untuned": Metrics.from_dict(values["untuned"]),
+            }
+        )
+
+
+class Measurer:
+    """Measures runs on the same rows, each once: what it found is kept in `folder`.
+
+    Parameters
+    ----------
+    examples
+        [N] the rows, none of which any of the runs was trained on.
+    scoring
+        Makes of a classifier a function from texts to `Scores`, under a description.
+    device, dtype
+        As `load` takes them.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        folder: Path,
+        scoring: Scoring,
+        *,
+        device: str = "auto",
+        dtype: str | None = None,
+    ) -> None:
+        self.texts = [example.text for example in examples]
+        self.gold = [example.label for example in examples]
+        self.folder, self.scoring = folder, scoring
+        self.device, self.dtype = device, dtype
+        self._untuned: dict[str, Metrics] = {}  # by base and task: seeds share it
+
+    def measure(self, run: Path) -> Measured:
+        """Measure the run in a folder, unless that was done already.
+
+        Raises UserError where its adapter can't be used.
+        """
+        artifact = Artifact.read(run)
+        kept = self.folder / f"{run.name}.json"
+        key = self._key(artifact)
+        if kept.exists() and (found := read_json(kept, "A measurement")).get("key") == key:
+            measured = Measured.from_dict(found["measured"])
+        else:
+            measured = self._measure(artifact)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(kept, {"key": key, "measured": measured.to_dict()})
+        self._untuned[_question(artifact)] = measured.untuned
+        return measured
+
+    def _measure(self, artifact: Artifact) -> Measured:
+        from sentilora.classifier import load
+
+        classifier = load(artifact.path, device=self.device, dtype=self.dtype)
+        started = time.perf_counter()
+        scores = self.scoring(classifier, f"scoring {artifact.path.name}")(self.texts)
+        seconds = time.perf_counter() - started
+        count = artifact.metrics["parameters"]
+        return Measured(
+            base=artifact.base.name,
+            predicted=tuple(scores.predicted.tolist()),
+            tuned=score_metrics(scores, self.gold, artifact.task.labels),
+            untuned=self._untuned.get(_question(artifact)) or self._of_base(classifier),
+            parameters=count["total"],
+            trained=count["trained"],
+            train_seconds=artifact.metrics["seconds"],
+            peak_bytes=artifact.metrics["peak_memory_bytes"],
+            adapter_bytes=(artifact.path / WEIGHTS).stat().st_size,
+            latency=self._latency(classifier),
+            rows_per_second=len(self.texts) / seconds,
+        )
+
+    def _of_base(self, classifier: Classifier) -> Metrics:
+        with classifier.untuned() as base:
+            scores = self.scoring(base, "scoring, untuned")(self.texts)
+        return score_metrics(scores, self.gold, classifier.task.labels)
+
+    def _latency(self, classifier: Classifier) -> float:
+        seconds = []
+        for text in self.texts[:ONE_BY_ONE]:
+            started = time.perf_counter()
+            classifier.predict_proba([text])
+            seconds.append(time.perf_counter() - started)
+        return median(seconds)
+
+    def _key(self, artifact: Artifact) -> str:
+        """What the measurement depends on: the adapter, the rows, and where it is made."""
+        made = hashlib.sha256(sha256(artifact.path / WEIGHTS).encode())
+        for part in (*self.texts, *self.gold, self.device, self.dtype):
+            made.update(repr(part).encode())
+        return made.hexdigest()
+
+
+def same_labels(artifacts: Sequence[Artifact]) -> tuple[str, ...]:
+    """The labels of all the runs; UserError where they differ."""
+    first = artifacts[0]
+    for other in artifacts[1:]:
+        if other.task.labels != first.task.labels:
+            raise UserError(
+                f"{other.path} answers {', '.join(other.task.labels)} and {first.path} "
+                f"{', '.join(first.task.labels)}: they can't be compared on the same rows."
+            )
+    return first.task.labels
+
+
+def _question(artifact: Artifact) -> str:
+    return f"{artifact.base.fingerprint} {artifact.task.to_dict()}"

@@ -1,0 +1,123 @@
+"""`sentilora compare`: trains what is missing, and measures all on the same rows."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import run
+from samples import Work, reviews, write_csv
+
+FP32 = ("--device", "cpu", "--dtype", "float32")
+SHORT = ("--options", "--epochs 1 --batch-size 12 --max-length 128")
+VARIANTS = ("--variant", "", "--variant", "--rank 1")
+
+
+@pytest.fixture(scope="module")
+def compared(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which two variants were compared with two seeds; never to be changed."""
+    folder = tmp_path_factory.mktemp("compared")
+    write_csv(folder / "reviews.csv", reviews(120))
+    outcome = run(
+        *("compare", "--models", tiny_base, "--data", "reviews.csv", "--seeds", 2, "-o", "out"),
+        *(*VARIANTS, *SHORT, *FP32),
+        cwd=folder,
+    )
+    assert outcome.code == 0, outcome.err
+    (folder / "said.txt").write_text(outcome.out)
+    return folder
+
+
+def result(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "out/comparison.json").read_text())
+
+
+def test_every_variant_with_every_seed(compared: Path) -> None:
+    found = result(compared)
+    assert found["data"] == "reviews"
+    assert [one["name"] for one in found["contenders"]] == ["base, default", "base, rank 1"]
+    full, small = found["contenders"]
+    assert [len(one["runs"]) for one in (full, small)] == [2, 2]
+    assert full["runs"][0]["trained"] == 8 * small["runs"][0]["trained"] > 0
+    names = [(pair["first"], pair["second"]) for pair in found["pairs"]]
+    tfidf = "TF-IDF + log. reg."
+    assert names == [
+        ("base, default", "base, rank 1"),
+        ("base, default", tfidf),
+        ("base, rank 1", tfidf),
+    ]
+
+
+def test_each_run_says_on_these_rows_what_it_says_itself(compared: Path) -> None:
+    """The seeds share their rows, and a run's own evaluation is on them, too."""
+    found = result(compared)
+    assert found["rows"] == 12
+    measured = found["contenders"][0]["runs"][1]
+    own = run("evaluate", compared / "out/runs/base-default-seed1", *FP32, "--json")
+    told = json.loads(own.out)["results"]
+    assert measured["tuned"] == told["tuned"]
+    assert measured["untuned"] == told["untuned"]
+    assert measured["tuned"]["rows"] == len(measured["predicted"]) == 12
+
+
+def test_the_tables(compared: Path) -> None:
+    said = (compared / "said.txt").read_text()
+    assert "reviews, test: 12 rows" in said
+    for part in ("base, rank 1", "TF-IDF + log. reg.", "What they cost", "Do they differ?"):
+        assert part in said
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_what_is_done_is_not_done_again(compared: Path, tiny_base: Path) -> None:
+    asked = ("compare", "--models", tiny_base, "--data", "reviews.csv", "--seeds", 2, "-o", "out")
+    before = {path: path.stat().st_mtime_ns for path in (compared / "out/runs").rglob("*.json")}
+    again = run(*asked, *VARIANTS, *SHORT, *FP32, "--json", cwd=compared)
+    assert again.code == 0, again.err
+    assert "Training" not in again.err
+    assert json.loads(again.out) == result(compared)
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    other = run(*asked, *VARIANTS, "--options", "--epochs 2", *FP32, cwd=compared)
+    assert "begun with other options" in other.error
+
+
+def test_finished_runs_beside_each_other(adapter: Path, finished: Work, here: Path) -> None:
+    shutil.copytree(adapter, here / "copy")
+    outcome = run("compare", "--run", adapter, "--run", "copy", "-o", "out", *FP32, "--json")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    (pair, *_) = found["pairs"]
+    assert (pair["difference"], pair["p_value"]) == (0.0, 1.0)
+
+
+def test_on_three_rows(adapter: Path, here: Path) -> None:
+    write_csv(here / "few.csv", reviews(3, seed=9))
+    outcome = run("compare", "--run", adapter, "--data", "few.csv", "-o", "out", *FP32)
+    assert outcome.code == 0, outcome.err
+    assert "few, all: 3 rows" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "nothing to compare"),
+        (("--models", "a", "--variant", "--rnk 1"), "No such option: --rnk"),
+        (("--models", "a", "--variant", "--rank x"), "--rank"),
+        (("--models", "a", "--variant", "--seed 3"), "not a variant's own choice"),
+        (("--models", "a", "--seeds", "0"), "seeds must be how many"),
+        (("--run", "nowhere"), "no finished run"),
+        (("spec.yaml", "--models", "a"), "not in both"),
+        (("spec.yaml",), "do you mean models?"),
+    ],
+)
+def test_what_cannot_be_compared(arguments: tuple[str, ...], said: str, here: Path) -> None:
+    (here / "spec.yaml").write_text("modles: [a]")
+    assert said in run("compare", *arguments).error
+
+
+def test_a_run_that_fails_is_named(here: Path, data: Path) -> None:
+    outcome = run("compare", "--models", "nowhere", "--data", data, *FP32)
+    assert outcome.code == 2
+    assert "The run nowhere" in outcome.err
