@@ -46,8 +46,8 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Loader:
     def install(answer: DatasetDict) -> list[tuple[str, Any]]:
         asked = []
 
-        def load_dataset(path: str, revision: Any = None) -> DatasetDict:
-            asked.append((path, revision))
+        def load_dataset(path: str, name: Any = None, *, revision: Any = None) -> DatasetDict:
+            asked.append((path, revision) if name is None else (path, name, revision))
             return answer
 
         monkeypatch.setattr(datasets, "load_dataset", load_dataset)
@@ -75,6 +75,30 @@ def test_names_and_film_sets(serve: Loader, spec: str, hub_name: str, name: str)
     assert asked == [(hub_name, "abc")]
     assert (data.name, data.hub_name, data.origin) == (name, hub_name, hub_name)
     assert data.subject == "movie review"
+
+
+def test_a_known_set_in_its_configuration(serve: Loader) -> None:
+    asked = serve(sst2_like())
+    data = load_data("financial_phrasebank")
+    assert asked == [
+        ("takala/financial_phrasebank", "sentences_50agree", "refs/convert/parquet"),
+    ]
+    assert (data.name, data.subject) == ("financial_phrasebank", "financial news sentence")
+
+
+def test_bare_numbers_of_a_known_set_get_their_words(serve: Loader) -> None:
+    rows = {"text": [f"text {n}" for n in range(90)], "label": [0, 1, 2] * 30}
+    serve(DatasetDict(train=Dataset.from_dict(rows)))
+    data = load_data("zeroshot/twitter-financial-news-sentiment", DataOptions(purpose="evaluate"))
+    assert data.labels == ("negative", "neutral", "positive")
+    assert [data.labels[row.label] for row in data.split("all")[:3]] == [
+        *("negative", "positive", "neutral"),
+    ]
+
+
+def test_a_known_set_that_the_hub_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="senti4sd is not on the Hugging Face Hub"):
+        load_data("senti4sd")
 
 
 def test_unlabelled_test_split_is_set_aside_and_replaced(serve: Loader) -> None:

@@ -247,7 +247,7 @@ def test_counts_of_the_real_sets(shared: Path) -> None:
     finance = load_data(str(shared / "data" / "financial_phrasebank"))
     assert finance.labels == ("negative", "neutral", "positive")
     assert finance.label_counts("test") == {"negative": 60, "neutral": 286, "positive": 136}
-    assert finance.subject == "text"
+    assert finance.subject == "financial news sentence"
     code = load_data(str(shared / "data" / "code_review"))
     assert code.label_counts("train") == {"negative": 250, "neutral": 753}
     tweets = load_data(str(shared / "data" / "tweet_eval_sentiment"), EVALUATE)

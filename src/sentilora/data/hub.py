@@ -8,20 +8,17 @@ errors that say what to do.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentilora.data.catalog import KnownSet, known_set
 from sentilora.data.dataset import SPLIT_NAMES, DataOptions, RawData, RawRow
 from sentilora.errors import UserError
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
-ALIASES = {
-    "rotten_tomatoes": "cornell-movie-review-data/rotten_tomatoes",
-    "sst2": "stanfordnlp/sst2",
-    "imdb": "stanfordnlp/imdb",
-}
 SHOWN = 0
 _NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.\w+$")
@@ -51,8 +48,15 @@ def read_hub(spec: str, options: DataOptions) -> RawData:
     UserError
         Where it cannot be had (no such name, no network), has no split or column of a known name.
     """
-    hub_name = ALIASES.get(spec.lower(), spec)
-    return _read(hub_name, hub_name.rpartition("/")[2], hub_name, options)
+    known = known_set(spec)
+    hub_name = spec if known is None else known.hub
+    if hub_name is None:
+        raise UserError(
+            f"{spec} is not on the Hugging Face Hub in a form that can be loaded, and there is no "
+            f"folder of that name here. {_WAYS_OUT}"
+        )
+    name = known.name if known else hub_name.rpartition("/")[2]
+    return _read(hub_name, name, hub_name, options, known=known)
 
 
 def read_hub_folder(folder: Path, origin: str, options: DataOptions) -> RawData:
@@ -61,9 +65,14 @@ def read_hub_folder(folder: Path, origin: str, options: DataOptions) -> RawData:
 
 
 def _read(
-    path: str, name: str, hub_name: str | None, options: DataOptions, origin: str | None = None
+    path: str,
+    name: str,
+    hub_name: str | None,
+    options: DataOptions,
+    origin: str | None = None,
+    known: KnownSet | None = None,
 ) -> RawData:
-    loaded = _load(path, options.revision)
+    loaded = _load(path, options.revision, known)
     parts: dict[str, list[RawRow]] = {}
     class_names: tuple[str, ...] | None = None
     unused = []
@@ -72,7 +81,7 @@ def _read(
         if part is None or part in parts:
             unused.append(str(split))
             continue
-        parts[part], class_names = _rows(dataset, part, options)
+        parts[part], class_names = _rows(dataset, part, options, known.words if known else {})
     if not parts:
         raise UserError(
             f"The data set {path} has no split called train, validation or test; it has: "
@@ -84,12 +93,14 @@ def _read(
     )
 
 
-def _load(path: str, revision: str | None) -> DatasetDict:
+def _load(path: str, revision: str | None, known: KnownSet | None) -> DatasetDict:
     import datasets
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
 
     try:
-        return datasets.load_dataset(path, revision=revision)
+        if known is None:
+            return datasets.load_dataset(path, revision=revision)
+        return datasets.load_dataset(path, known.config, revision=revision or known.revision)
     except DatasetNotFoundError as error:
         raise UserError(
             f"There is no file or folder {path!r}, and no data set of that name "
@@ -107,7 +118,7 @@ def _load(path: str, revision: str | None) -> DatasetDict:
 
 
 def _rows(
-    dataset: Dataset, part: str, options: DataOptions
+    dataset: Dataset, part: str, options: DataOptions, words: Mapping[str, str]
 ) -> tuple[list[RawRow], tuple[str, ...] | None]:
     from datasets import ClassLabel
 
@@ -116,7 +127,7 @@ def _rows(
     names = tuple(feature.names) if isinstance(feature, ClassLabel) else None
     texts, labels = dataset[text_column], dataset[label_column]
     rows = [
-        RawRow(part, number, text, _named(label, names))
+        RawRow(part, number, text, words.get(str(label), _named(label, names)))
         for number, (text, label) in enumerate(zip(texts, labels, strict=True), start=1)
     ]
     return rows, names

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from sentilora.data.catalog import known_set
 from sentilora.data.dataset import ALL, SPLIT_NAMES, SPLITS, DataOptions, RawData, RawRow
 from sentilora.data.files import open_table
 from sentilora.data.formats import FORMAT_OF_SUFFIX
@@ -18,8 +19,6 @@ from sentilora.data.polarity import find_pair, read_pair
 from sentilora.data.reviews import read_bundled
 from sentilora.errors import UserError
 
-FILM_SETS = frozenset({"rotten_tomatoes", "sst", "sst2", "sst-2", "sst5", "imdb"})
-FILM_SUBJECT = "movie review"
 SHOWN = 10  # of the names in a folder without data
 
 
@@ -43,7 +42,8 @@ def read_source(spec: str | None, options: DataOptions) -> RawData:
         raw = _read_named(spec, options)
     except OSError as error:  # a folder that must not be listed, a name longer than names can be
         raise UserError(f"The data {spec!r} cannot be read: {error.strerror or error}.") from error
-    return replace(raw, subject=FILM_SUBJECT) if raw.name.lower() in FILM_SETS else raw
+    known = known_set(raw.name)
+    return replace(raw, subject=known.subject) if known else raw
 
 
 def _read_named(spec: str, options: DataOptions) -> RawData:
