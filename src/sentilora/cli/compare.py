@@ -64,7 +64,8 @@ def compare(
     The same command goes on with a comparison that was stopped.
     """
     from sentilora.cli import training_runs
-    from sentilora.comparison import measure_plan, plan_of
+    from sentilora.comparison import measure_runs, planned
+    from sentilora.planned_runs import keep_plan
     from sentilora.runs import absolute
 
     if spec is not None:
@@ -76,9 +77,10 @@ def compare(
     where = {"device": device, "dtype": dtype}
     asked = replace(asked, options={**where, **asked.options})
     asked = _with_splits(asked, output)
-    plan = plan_of(asked, absolute(asked.data), output)
-    training_runs.train_all(list(plan.to_train()))
-    found = measure_plan(plan, asked.data, output / "measured", with_progress, device, dtype)
+    every = planned(asked, absolute(asked.data), output)
+    keep_plan(every, output)
+    training_runs.train_all(every)
+    found = measure_runs(every, asked.data, output / "measured", with_progress, device, dtype)
     _show(found, output, as_json)
 
 

@@ -17,8 +17,8 @@ import typer
 
 from sentilora.cli import train
 from sentilora.cli.console import say
-from sentilora.comparison import PlannedRun
 from sentilora.errors import UserError
+from sentilora.planned_runs import PlannedRun
 
 # What the caller decides itself, so that it can't be set for a run.
 _OWN = frozenset({"model", "data", "output", "resume", "dry_run", "seed"})
@@ -81,12 +81,13 @@ def train_all(runs: Sequence[PlannedRun]) -> None:
     Raises UserError where one fails, and KeyboardInterrupt once an interrupted one has ended.
     """
     started = time.monotonic()
-    for number, run in enumerate(runs):
+    missing = [run for run in runs if run.state != "finished"]
+    for number, run in enumerate(missing):
         left = ""
         if number:
-            seconds = (time.monotonic() - started) / number * (len(runs) - number)
+            seconds = (time.monotonic() - started) / number * (len(missing) - number)
             left = f", about {timedelta(seconds=round(seconds))} left"
-        say(f"\nRun {number + 1} of {len(runs)}{left}: {run.title}", style="bold")
+        say(f"\nRun {number + 1} of {len(missing)}{left}: {run.title}", style="bold")
         _train(run)
 
 

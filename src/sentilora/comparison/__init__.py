@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sentilora.comparison.measured import Measured, Measurer
-from sentilora.comparison.measuring import measure_plan
-from sentilora.comparison.plan import Plan, PlannedRun, plan_of
+from sentilora.comparison.measuring import measure_runs
+from sentilora.comparison.plan import planned
 from sentilora.comparison.result import Comparison, Contender, compare_runs
 from sentilora.comparison.spec import Spec, read_spec
 
@@ -13,11 +13,9 @@ __all__ = [
     "Contender",
     "Measured",
     "Measurer",
-    "Plan",
-    "PlannedRun",
     "Spec",
     "compare_runs",
-    "measure_plan",
-    "plan_of",
+    "measure_runs",
+    "planned",
     "read_spec",
 ]

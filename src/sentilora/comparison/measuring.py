@@ -6,35 +6,35 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sentilora.comparison.measured import Measured, Measurer, Scoring
-from sentilora.comparison.plan import Plan
 from sentilora.comparison.result import Comparison, Contender, compare_runs
 from sentilora.comparison.rows import ComparedRows, compared_rows
 from sentilora.evaluation.baselines import majority_class, tfidf_logistic_regression
 from sentilora.evaluation.evaluate import MAJORITY, TFIDF
 from sentilora.evaluation.metrics import classification_metrics
 from sentilora.evaluation.tables import TITLES
+from sentilora.planned_runs import PlannedRun
 
 
-def measure_plan(
-    plan: Plan,
+def measure_runs(
+    planned: Sequence[PlannedRun],
     data: str | None,
     folder: Path,
     scoring: Scoring,
     device: str = "auto",
     dtype: str | None = None,
 ) -> Comparison:
-    """Measure all runs of `plan`, which are finished, and compare them.
+    """Measure runs, all of them finished, and compare them.
 
     What was measured before is taken from `folder`. `data` None takes the rows that the first run
     was trained with; otherwise as for `Measurer`.
 
     Raises UserError where the runs can't be compared on the same rows, or one can't be used.
     """
-    rows = compared_rows([run.folder for run in plan.runs], data)
+    rows = compared_rows([run.folder for run in planned], data)
     examples = rows.selection.examples
     measurer = Measurer(examples, folder, scoring, device=device, dtype=dtype)
     found: dict[str, list[Measured]] = {}
-    for run in plan.runs:
+    for run in planned:
         found.setdefault(run.contender, []).append(measurer.measure(run.folder))
     gold = [example.label for example in examples]
     baselines = _baselines(rows)

@@ -1,0 +1,71 @@
+"""`sentilora domains`: train on each of several domains, measure on all of them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sentilora.cli.console import out, say
+from sentilora.cli.evaluate import with_progress
+from sentilora.cli.options import Device, DType
+
+RESULT = "domains.json"
+
+
+def domains(
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            help="Data sets, with commas between: known names, files, folders, or Hub names.",
+        ),
+    ],
+    data_root: Annotated[
+        Path | None, typer.Option(help="A folder in which the data sets' folders are.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="The base, as `train --model` takes it.")] = "smollm2",
+    mixture: Annotated[
+        bool,
+        typer.Option(help="Train one more model on all of the domains together."),
+    ] = True,
+    options: Annotated[
+        str, typer.Option(help="Options of `train` for every run, as '--epochs 1'.")
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Of every run, and of the mixture's draw.")] = 0,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Where runs and results go.")
+    ] = Path("runs/domains"),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the results as JSON on standard output.")
+    ] = False,
+    device: Device = "auto",
+    dtype: DType = None,
+) -> None:
+    """Tune a model on each domain and one on all of them, and measure each on every domain.
+
+    The same command goes on where it was stopped.
+    """
+    from sentilora.cli.training_runs import options_in, train_all
+    from sentilora.domains import Answering, load_domains, matrix, planned
+    from sentilora.domains.tables import matrix_tables
+    from sentilora.files import write_json
+    from sentilora.planned_runs import keep_plan
+
+    there = load_domains([name.strip() for name in on.split(",") if name.strip()], data_root, seed)
+    shared = {"device": device, "dtype": dtype, **options_in(shlex.split(options), "--options")}
+    runs = planned(there, model, seed, shared, output, mixture=mixture)
+    keep_plan(runs, output)
+    train_all(runs)
+    answering = Answering(output / "scores", with_progress, device, dtype)
+    cells, notes = matrix(there, runs, answering)
+    found = {"cells": [cell.to_dict() for cell in cells], "notes": notes}
+    write_json(output / RESULT, found)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        return
+    out().print(matrix_tables(cells, notes))
+    say(f"\nThe figures are in {output / RESULT}, the adapters in {output / 'runs'}.")

@@ -1,0 +1,73 @@
+"""One training set out of several domains: each with its own heading, each with as many rows.
+
+A text comes under what the domain calls it ("Movie review: ..."), which is the domain's part of the
+instruction; the rest is shared. The labels are those of all domains together. A smaller domain's
+rows are repeated, so that none is drowned by another (balanced sampling).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sentilora.data.dataset import SPLITS, TRAIN, Example
+from sentilora.data.labels import SENTIMENT_ORDER
+from sentilora.domains.sources import Domain
+from sentilora.files import write_bytes
+from sentilora.task import FIELD, Task
+
+MIXTURE = "mixture"
+
+
+def mixture_labels(domains: Sequence[Domain]) -> tuple[str, ...]:
+    """The labels of all domains: sentiments in their order, then any others as they come."""
+    found = dict.fromkeys(label for domain in domains for label in domain.dataset.labels)
+    others = (label for label in found if label not in SENTIMENT_ORDER)
+    return (*(word for word in SENTIMENT_ORDER if word in found), *others)
+
+
+def mixture_template(domains: Sequence[Domain]) -> str:
+    """The instruction that all domains share; the heading comes with the text."""
+    whole = Task.default(mixture_labels(domains))
+    instruction = whole.instruction.partition("\n\n")[0]
+    return f"{instruction}\n\n{FIELD}{whole.prompt_end}"
+
+
+def headed(domain: Domain, text: str) -> str:
+    """A text under its domain's heading."""
+    subject = domain.dataset.subject
+    return f"{subject[0].upper()}{subject[1:]}: {text}"
+
+
+def write_mixture(domains: Sequence[Domain], folder: Path, seed: int = 0) -> Path:
+    """Write train, validation and test files of the mixture; returns their folder.
+
+    Training rows are repeated up to the largest domain's number, the last of them drawn from
+    `seed`; validation and test rows are not.
+    """
+    made = folder / MIXTURE
+    made.mkdir(parents=True, exist_ok=True)
+    most = max(len(domain.dataset.train) for domain in domains)
+    for split in SPLITS:
+        lines = []
+        for number, domain in enumerate(domains):
+            rows: Sequence[Example] = domain.dataset.split(split)
+            if split == TRAIN:
+                rows = _repeated(rows, most, np.random.default_rng([seed, number]))
+            labels = domain.dataset.labels
+            for row in rows:
+                line = {"text": headed(domain, row.text), "label": labels[row.label]}
+                lines.append(json.dumps(line, ensure_ascii=False))
+        content = "".join(f"{line}\n" for line in lines)
+        write_bytes(made / f"{split}.jsonl", content.encode("utf-8", "surrogatepass"))
+    return made
+
+
+def _repeated(rows: Sequence[Example], count: int, generator: np.random.Generator) -> list[Example]:
+    """All `rows` as often as they go into `count`, and the rest of it drawn without repetition."""
+    whole, rest = divmod(count, len(rows))
+    drawn = generator.permutation(len(rows))[:rest]
+    return [*(list(rows) * whole), *(rows[index] for index in sorted(drawn))]

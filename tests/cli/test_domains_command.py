@@ -1,0 +1,96 @@
+"""`sentilora domains`: trains on each, measures on all, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import run
+from samples import reviews, write_csv
+
+FP32 = ("--device", "cpu", "--dtype", "float32")
+SHORT = ("--options", "--epochs 1 --batch-size 12 --max-length 128")
+
+
+def write_domains(folder: Path) -> None:
+    write_csv(folder / "shops.csv", reviews(80, seed=1))
+    three = [
+        (f"{text} again", "neutral" if n % 3 == 0 else label)
+        for n, (text, label) in enumerate(reviews(90, seed=2))
+    ]
+    write_csv(folder / "films.csv", three)
+
+
+@pytest.fixture(scope="module")
+def measured(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which two domains were measured; never to be changed."""
+    folder = tmp_path_factory.mktemp("domains")
+    write_domains(folder)
+    outcome = run(*asked(tiny_base), cwd=folder)
+    assert outcome.code == 0, outcome.err
+    (folder / "said.txt").write_text(outcome.out)
+    return folder
+
+
+def asked(base: Path) -> tuple[object, ...]:
+    return ("domains", "--on", "shops.csv,films.csv", "--model", base, "-o", "out", *SHORT, *FP32)
+
+
+def cells(folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    found = json.loads((folder / "out/domains.json").read_text())["cells"]
+    return {(cell["model"], cell["domain"]): cell for cell in found}
+
+
+def test_every_model_on_every_domain(measured: Path) -> None:
+    models = ("shops", "films", "mixture")
+    assert set(cells(measured)) == {(m, d) for m in models for d in ("shops", "films")}
+
+
+def test_a_domains_own_cell_is_what_its_run_says(measured: Path) -> None:
+    own = run("evaluate", measured / "out/runs/films", *FP32, "--json")
+    told = json.loads(own.out)["results"]
+    cell = cells(measured)["films", "films"]
+    assert cell["metrics"] == told["tuned"]
+    assert cell["untuned"] == told["untuned"]
+    assert cell["against"] is None
+
+
+def test_labels_that_one_lacks_are_left_out_and_counted(measured: Path) -> None:
+    cell = cells(measured)["shops", "films"]
+    assert cell["compared"] == ["negative", "positive"]
+    assert cell["other_label"] + cell["metrics"]["rows"] == 9
+    said = (measured / "said.txt").read_text()
+    assert f"{cell['other_label']} rows with another label than negative, positive" in " ".join(
+        said.split()
+    )
+
+
+def test_the_tables(measured: Path) -> None:
+    said = (measured / "said.txt").read_text()
+    for part in ("Accuracy from domain to domain", "untuned base", "on films", "mixture"):
+        assert part in said
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_what_is_done_is_not_done_again(measured: Path, tiny_base: Path) -> None:
+    before = cells(measured)
+    again = run(*asked(tiny_base), "--json", cwd=measured)
+    assert again.code == 0, again.err
+    assert "Training" not in again.err
+    assert json.loads(again.out)["cells"] == list(before.values())
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("shops.csv", "two or more"),
+        ("shops.csv,shops.csv", "named twice"),
+        ("shops.csv,roten_tomatoes", "Do you mean rotten_tomatoes?"),
+        ("shops.csv,none.csv", "no known set of that name"),
+    ],
+)
+def test_domains_that_cannot_be(names: str, said: str, here: Path) -> None:
+    write_domains(here)
+    assert said in run("domains", "--on", names, *FP32).error

@@ -1,0 +1,70 @@
+"""The mixture's rows: each domain under its heading, none drowned, none lost."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from sentilora.data import load_data
+from sentilora.domains.mixture import headed, mixture_labels, mixture_template, write_mixture
+from sentilora.domains.sources import Domain, load_domains
+from sentilora.task import Task
+
+
+def write_set(folder: Path, name: str, rows: int, labels: tuple[str, ...]) -> None:
+    (folder / name).mkdir()
+    for split in ("train", "validation", "test"):
+        lines = [
+            json.dumps({"text": f"{name} {split} {n}", "label": labels[n % len(labels)]})
+            for n in range(rows)
+        ]
+        (folder / name / f"{split}.jsonl").write_text("\n".join(lines))
+
+
+def two(folder: Path) -> list[Domain]:
+    write_set(folder, "imdb", 30, ("negative", "positive"))
+    write_set(folder, "fiqa", 12, ("positive", "neutral", "negative"))
+    return load_domains(["imdb", "fiqa"], folder)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_every_domain_has_as_many_training_rows(tmp_path: Path) -> None:
+    domains = two(tmp_path)
+    rows = read(write_mixture(domains, tmp_path / "out") / "train.jsonl")
+    headings = Counter(row["text"].partition(":")[0] for row in rows)
+    assert headings == {"Movie review": 30, "Financial headline": 30}
+    repeats = Counter(row["text"] for row in rows if row["text"].startswith("Financial"))
+    assert set(repeats) == {f"Financial headline: fiqa train {n}" for n in range(12)}
+    assert set(repeats.values()) == {2, 3}
+
+
+def test_other_rows_are_there_once(tmp_path: Path) -> None:
+    made = write_mixture(two(tmp_path), tmp_path / "out")
+    for split in ("validation", "test"):
+        texts = [row["text"] for row in read(made / f"{split}.jsonl")]
+        assert len(texts) == len(set(texts)) == 42
+
+
+def test_it_is_drawn_from_the_seed_alone(tmp_path: Path) -> None:
+    domains = two(tmp_path)
+    made = [write_mixture(domains, tmp_path / str(n), seed) for n, seed in enumerate((0, 0, 1))]
+    first, again, other = [(folder / "train.jsonl").read_bytes() for folder in made]
+    assert first == again != other
+
+
+def test_it_can_be_trained_on(tmp_path: Path) -> None:
+    domains = two(tmp_path)
+    labels = mixture_labels(domains)
+    assert labels == ("negative", "neutral", "positive")
+    data = load_data(str(write_mixture(domains, tmp_path / "out")))
+    assert data.labels == labels
+    assert len(data.train) == 60
+    task = Task(mixture_template(domains), labels)
+    assert task.render(headed(domains[1], "profits fell")) == (
+        "Classify the sentiment of the text as negative, neutral or positive.\n\n"
+        "Financial headline: profits fell\nSentiment:"
+    )
