@@ -91,7 +91,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--methods", type=lambda given: given.split(","), help="only these")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the file of finished cells")
     parser.add_argument("--setfit-python", type=Path, help="the Python of an environment with it")
-    parser.add_argument("--write", action="store_true", help="write docs/quality.md and its plot")
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/quality-tables.md and its plot"
+    )
     settings = parser.parse_args()
     settings.data = settings.data.absolute()
     settings.results.parent.mkdir(parents=True, exist_ok=True)

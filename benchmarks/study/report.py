@@ -23,6 +23,7 @@ NAMES = {
     "zero-shot": "SmolLM2 untuned",
     "majority": "majority class",
 }
+CHOICES = ("labels", "balance", "settings", "long")
 FULL = 8_530  # Rotten Tomatoes' training rows
 
 
@@ -38,6 +39,8 @@ def write_report(results: Results, data: Path, docs: Path) -> None:
         _details_table(curve),
         "## Label generation less the head, in points of accuracy\n",
         _heads_table(results, data),
+        "## One thing at a time other than its default\n",
+        _choices_table(results, data),
     ]
     (docs / "quality-tables.md").write_text("\n".join(parts), encoding="utf-8")
     plot_curve(_points(curve), docs / "learning-curve.svg")
@@ -68,7 +71,7 @@ def _details_table(results: Sequence[Result]) -> str:
                     mean(result.figures[figure] for result in found)
                     for figure in ("macro_f1", "ece", "train_seconds", "saved_bytes")
                 )
-                kept = f"{saved / 1e6:.1f} MB" if saved else "-"
+                kept = f"{saved / 1e3:,.0f} kB" if saved else "-"
                 lines.append(
                     f"| {name} | {_size(size)} | {f1:.3f} | {ece:.3f} | {seconds:,.0f} | {kept} |"
                 )
@@ -76,7 +79,10 @@ def _details_table(results: Sequence[Result]) -> str:
 
 
 def _heads_table(results: Results, data: Path) -> str:
-    lines = ["| data | rows | generation | head | difference [95 %] |", "|---|---|---|---|---|"]
+    lines = [
+        "| data | rows | seeds | generation | head | difference [95 %] |",
+        "|---|---|---|---|---|---|",
+    ]
     for plan in ("curve", "heads"):
         for name, rows in dict.fromkeys((cell.data, cell.rows) for cell in PLANS[plan]):
             pairs = [
@@ -89,13 +95,61 @@ def _heads_table(results: Results, data: Path) -> str:
             if pairs:
                 gold = load(name, data).test.gold
                 ours, heads = zip(*pairs, strict=True)
-                gap = accuracy_difference(_right(ours, gold), _right(heads, gold))
                 lines.append(
-                    f"| {name} | {_size(rows)} | {_range(ours, 'accuracy')} | "
-                    f"{_range(heads, 'accuracy')} | {100 * gap.value:+.1f} [{100 * gap.low:+.1f}, "
-                    f"{100 * gap.high:+.1f}] |"
+                    f"| {name} | {_size(rows)} | {len(pairs)} | {_range(ours, 'accuracy')} | "
+                    f"{_range(heads, 'accuracy')} | {_gap(ours, heads, gold)} |"
                 )
     return "\n".join(lines) + "\n"
+
+
+def _choices_table(results: Results, data: Path) -> str:
+    """Each choice beside the first one with its data, on the seeds that both have."""
+    lines = [
+        "| data, rows, split | seeds | choice | accuracy | macro-F1 | difference [95 %] |",
+        "|---|---|---|---|---|---|",
+    ]
+    for (name, rows, split), choices in _choices().items():
+        first = {one.cell.seed: one for one in results.of(next(iter(choices.values())))}
+        for choice, cells in choices.items():
+            found = [one for one in results.of(cells) if one.cell.seed in first]
+            if found and len(choices) > 1:
+                gold = getattr(load(name, data), split).gold
+                lines.append(
+                    f"| {name}, {_size(rows)}, {split} | {len(found)} | {choice} | "
+                    f"{_range(found, 'accuracy')} | {_range(found, 'macro_f1')} | "
+                    f"{_gap(found, [first[one.cell.seed] for one in found], gold)} |"
+                )
+    return "\n".join(lines) + "\n"
+
+
+def _choices() -> dict[tuple[str, int, str], dict[str, list[Cell]]]:
+    """The cells by what they are measured on, and there by what they do otherwise."""
+    groups: dict[tuple[str, int, str], dict[str, list[Cell]]] = {}
+    for plan in CHOICES:
+        for cell in PLANS[plan]:
+            group = groups.setdefault((cell.data, cell.rows, cell.split), {})
+            group.setdefault(_choice(cell), []).append(cell)
+    return groups
+
+
+def _choice(cell: Cell) -> str:
+    """What a cell does otherwise, in words."""
+    options = dict(cell.options)
+    words = options.pop("words", None)
+    parts = [f"{name} {value}".replace("\n", "\\n") for name, value in options.items()]
+    if words:
+        parts.insert(0, "labels " + ", ".join(words.values()))
+    if cell.method != "tuned":
+        parts.insert(0, cell.method)
+    return "; ".join(parts) or "as it is"
+
+
+def _gap(ours: Sequence[Result], others: Sequence[Result], gold: Sequence[int]) -> str:
+    """The first's accuracy less the others', in points, with its interval."""
+    if [one.cell for one in ours] == [one.cell for one in others]:
+        return ""
+    gap = accuracy_difference(_right(ours, gold), _right(others, gold))
+    return f"{100 * gap.value:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
 
 
 def _right(results: Sequence[Result], gold: Sequence[int]) -> list[list[bool]]:
