@@ -47,6 +47,7 @@ def behaviour_tables(report: BehaviourReport, examples: int) -> RenderableType:
 
 def _suite(found: Behaviour, examples: int) -> list[RenderableType]:
     table = plain_table("capability", "kind", "cases", "failed", "failure rate [95 %]", "change")
+    table.columns[1].justify = "left"
     for group in found.groups:
         table.add_row(*_row(group))
     for total in found.totals:
@@ -94,7 +95,7 @@ def _examples(group: Group, most: int) -> Iterator[RenderableType]:
     yield Text(heading, style="bold")
     for outcome in shown:
         for line in _told(outcome):
-            yield Padding(line, (0, 0, 0, 2))
+            yield Padding(line, (0, 0, 0, 2), expand=False)
 
 
 def _told(outcome: Outcome) -> Iterator[Text]:
@@ -102,12 +103,10 @@ def _told(outcome: Outcome) -> Iterator[Text]:
     before, after = outcome.probabilities[0], outcome.probabilities[outcome.worst]
     yield Text(_quoted(case.text))
     if case.kind == MINIMUM:
-        yield Text(
-            f"  is {watched} (p {before:.3f}); the model says {outcome.chosen[0]}", style="red"
-        )
+        yield Text(f"  expected {watched} (p {before:.3f}), got {outcome.chosen[0]}", style="red")
         return
     yield Text(f"> {_quoted(case.texts[outcome.worst])}")
-    moved = f"p({watched}) {before:.3f} > {after:.3f}"
+    moved = f"p({watched}) from {before:.3f} to {after:.3f}"
     if case.kind == DIRECTION:
         verb = "must rise" if case.must == RISE else "must not fall"
         moved = f"{moved}; {verb} by more than {case.tolerance:g}"
