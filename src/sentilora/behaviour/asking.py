@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sentilora.behaviour.agreement import Answered, Wordings
 from sentilora.behaviour.cases import Case
 from sentilora.behaviour.checking import applicable, check, texts_of
 from sentilora.behaviour.result import Behaviour
-from sentilora.behaviour.wordings import (
-    Answered,
-    Wording,
-    Wordings,
-    through_the_same_template,
-)
+from sentilora.behaviour.wordings import Wording, through_the_same_template
 from sentilora.classifier import Classifier
 from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError

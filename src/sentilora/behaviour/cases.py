@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from sentilora.errors import UserError
+from sentilora.task import clean
 
 MINIMUM, INVARIANCE, DIRECTION = "minimum", "invariance", "direction"
 RISE, NOT_FALL = "rise", "not fall"
@@ -103,6 +104,8 @@ def _one_of(values: Mapping[str, Any], key: str, known: tuple[str, ...]) -> str:
 def _text(value: Any, key: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise UserError(f"The {key} must be a string that isn't empty, not {value!r}.")
+    if clean(value) != value:
+        raise UserError(f"The {key} holds half of a surrogate pair: {value!a}. Write it anew.")
     return value
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sentilora.behaviour.agreement import Wordings
 from sentilora.behaviour.result import Behaviour
-from sentilora.behaviour.wordings import Wordings
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from sentilora.behaviour.agreement import Wordings
 from sentilora.behaviour.cases import DIRECTION, INVARIANCE, MINIMUM, RISE
 from sentilora.behaviour.report import BehaviourReport
 from sentilora.behaviour.result import Behaviour, Group, Outcome
-from sentilora.behaviour.wordings import Wordings
 from sentilora.data.dataset import count_rows
 from sentilora.evaluation.metrics import wilson_interval
 from sentilora.evaluation.tables import ABSENT, plain_table, titled
@@ -68,7 +68,7 @@ def notes(found: Behaviour) -> Iterator[str]:
         named = ", ".join(f"{label} ({count:,})" for label, count in found.lacking.items())
         yield f"Left out: {left:,} cases with a label that the model lacks: {named}."
     if found.shortened:
-        yield f"{found.shortened:,} texts are longer than the model reads; it saw a part of them."
+        yield f"Texts longer than the model reads, of which it saw a part: {found.shortened:,}."
 
 
 def _row(group: Group) -> tuple[RenderableType, ...]:

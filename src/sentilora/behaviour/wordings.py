@@ -1,4 +1,4 @@
-"""Other wordings of a task's instruction, and what came of asking in them.
+"""Other wordings of a task's instruction: bundled ones, the user's, and labels in reverse order.
 
 How a small model is asked can move its accuracy by many points (Sclar et al. 2024). A tuned model
 was tuned on one wording, which its folder keeps; these tell how much hangs on it.
@@ -15,7 +15,7 @@ from typing import Any
 from sentilora.errors import UserError
 from sentilora.task import FIELD, Task, asked_for, choices
 
-FROZEN = "its own"
+OWN, BUNDLED, GIVEN = "own", "bundled", "given"
 
 # What these are filled with comes from the task: its labels, and what its texts are called.
 _BUNDLED = (
@@ -35,72 +35,16 @@ class Wording:
         What a table calls it.
     task
         The task in this wording.
-    given
-        Whether it is the user's.
+    origin
+        OWN, which the adapter was tuned on, BUNDLED, or GIVEN by the user.
     reversed
         Whether the labels that it names stand in the reverse order.
     """
 
     name: str
     task: Task
-    given: bool = False
+    origin: str
     reversed: bool = False
-
-
-@dataclass(frozen=True)
-class Answered:
-    """What a model made of the rows in a wording.
-
-    agreement
-        On how many rows it chose the label that it chose in its own wording.
-    """
-
-    wording: Wording
-    correct: int
-    agreement: int
-
-
-@dataclass(frozen=True)
-class Wordings:
-    """All wordings on the same rows, the model's own first.
-
-    rows, of
-        How many rows were asked about, of how many there are; drawn with a fixed seed.
-    notes
-        What is to be known about the rows.
-    """
-
-    data: str
-    split: str
-    rows: int
-    of: int
-    answered: tuple[Answered, ...]
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON has it; shares with their 95 % Wilson intervals."""
-        from sentilora.evaluation.metrics import wilson_interval
-
-        return {
-            "data": self.data,
-            "split": self.split,
-            "rows": self.rows,
-            "of": self.of,
-            "notes": list(self.notes),
-            "wordings": [
-                {
-                    "name": each.wording.name,
-                    "template": each.wording.task.template,
-                    "given": each.wording.given,
-                    "labels_reversed": each.wording.reversed,
-                    "accuracy": each.correct / self.rows,
-                    "accuracy_interval": list(wilson_interval(each.correct, self.rows)),
-                    "agreement": each.agreement / self.rows,
-                    "agreement_interval": list(wilson_interval(each.agreement, self.rows)),
-                }
-                for each in self.answered
-            ],
-        }
 
 
 def wordings_for(task: Task, subject: str, given: Sequence[str] = ()) -> list[Wording]:
@@ -109,18 +53,18 @@ def wordings_for(task: Task, subject: str, given: Sequence[str] = ()) -> list[Wo
 
     Raises UserError for a given one that can't be used.
     """
-    found = _with_reversed(Wording(FROZEN, task))
+    found = _with_reversed(Wording("its own", task, OWN))
     for number, template in enumerate(_filled(task.labels, subject), start=1):
-        found += _with_reversed(Wording(str(number), _plain(task, template)))
+        found += _with_reversed(Wording(str(number), replace(task, template=template), BUNDLED))
     for number, template in enumerate(given, start=1):
         try:
-            worded = _plain(task, template)
+            worded = replace(task, template=template)
         except UserError as error:
             raise UserError(
                 f"--wording {json.dumps(template, ensure_ascii=False)}: {error}"
             ) from error
         found += _with_reversed(
-            Wording(f"yours {number}" if len(given) > 1 else "yours", worded, True)
+            Wording(f"yours {number}" if len(given) > 1 else "yours", worded, GIVEN)
         )
     return found
 
@@ -129,7 +73,8 @@ def labels_reversed(template: str, labels: Sequence[str]) -> str | None:
     """The template with the labels that it names in the reverse order; None unless it names each
     label of the set once."""
     longest_first = sorted(labels, key=len, reverse=True)
-    pattern = rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)"
+    # Not the field, which may be called as a label is.
+    pattern = rf"(?<![\w{{])(?:{'|'.join(map(re.escape, longest_first))})(?!\w)"
     named = list(re.finditer(pattern, template))
     if sorted(each.group() for each in named) != sorted(labels):
         return None
@@ -148,7 +93,7 @@ def through_the_same_template(wordings: Sequence[Wording], tokenizer: Any) -> li
         return list(wordings)
     return [
         each
-        if each.name.startswith(FROZEN)
+        if each.origin == OWN
         else replace(
             each, task=replace(each.task, label_prefix=" ").through_chat_template(tokenizer)
         )
@@ -166,10 +111,6 @@ def _in_chat(task: Task, tokenizer: Any) -> bool:
         and task.instruction.startswith(before)
         and task.prompt_end.endswith(after)
     )
-
-
-def _plain(task: Task, template: str) -> Task:
-    return replace(task, template=template)
 
 
 def _filled(labels: tuple[str, ...], subject: str) -> list[str]:
@@ -190,7 +131,7 @@ def _with_reversed(wording: Wording) -> list[Wording]:
     turned = labels_reversed(wording.task.template, wording.task.labels)
     if turned is None:
         return [wording]
-    task = _plain(wording.task, turned)
+    task = replace(wording.task, template=turned)
     return [
         wording,
         replace(wording, name=f"{wording.name}, labels reversed", task=task, reversed=True),
