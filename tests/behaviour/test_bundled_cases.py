@@ -17,7 +17,7 @@ LABELS = ("negative", "neutral", "positive")
 CAPABILITIES = {
     *("plain statements", "neutral facts", "negation", "intensifiers", "contrast", "irony"),
     *("named entities", "numbers", "typos", "case", "punctuation"),
-    *("instructions in the text", "control tokens"),
+    *("instructions", "control tokens"),
 }
 
 
