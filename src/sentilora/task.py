@@ -89,13 +89,10 @@ class Task:
         Sets of sentiment words are asked for the sentiment, any other set for the label.
         """
         check_labels(labels)
-        words = [label.lower() for label in labels]
-        sentiment = all(word.split()[-1] in SENTIMENT_WORDS for word in words)
-        asked = "sentiment" if sentiment else "label"
-        choices = ", ".join(labels[:-1]) + " or " + labels[-1]
+        asked = asked_for(labels)
         name = subject.split()[-1].capitalize()
         template = (
-            f"Classify the {asked} of the {subject} as {choices}.\n\n"
+            f"Classify the {asked} of the {subject} as {choices(labels)}.\n\n"
             f"{name}: {FIELD}\n{asked.capitalize()}:"
         )
         return cls(template=template, labels=tuple(labels), max_length=max_length)
@@ -147,6 +144,17 @@ class Task:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Task:
         return cls(**{**values, "labels": tuple(values["labels"])})
+
+
+def asked_for(labels: Sequence[str]) -> str:
+    """What an instruction asks for: the sentiment, or of any other set of labels the label."""
+    words = [label.lower().split()[-1] for label in labels]
+    return "sentiment" if all(word in SENTIMENT_WORDS for word in words) else "label"
+
+
+def choices(labels: Sequence[str]) -> str:
+    """The labels as an instruction names them: "negative, neutral or positive"."""
+    return ", ".join(labels[:-1]) + " or " + labels[-1]
 
 
 def check_labels(labels: Sequence[str]) -> None:

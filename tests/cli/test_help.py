@@ -8,7 +8,7 @@ import sys
 import pytest
 from command import SOURCES, run
 
-COMMANDS = ([], ["train"], ["evaluate"], ["predict"], ["bases"], ["bases", "add"])
+COMMANDS = ([], ["train"], ["evaluate"], ["predict"], ["behaviour"], ["bases"], ["bases", "add"])
 HEAVY = (
     "torch",
     "transformers",
