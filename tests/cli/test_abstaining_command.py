@@ -74,7 +74,7 @@ def test_sets_of_texts(adapter: Path, plain: list[dict[str, Any]]) -> None:
         "error",
     ]
     withheld = sum(row["predicted_label"] is None for row in plain)
-    assert outcome.err == f"{withheld} of 9 rows abstained on: their label is left empty.\n"
+    assert outcome.err == f"{withheld} of 9 rows left without a label (abstained).\n"
     one = run("predict", adapter, TEXTS[0], "--coverage", COVERAGE, *FP32)
     assert pick(lines(one.out)[0]) == plain[0]
 
@@ -87,7 +87,9 @@ def test_sets_of_lines_and_the_bad_ones(adapter: Path, plain: list[dict[str, Any
     assert [pick(first), pick(second)] == plain[:2]
     assert pick(bad) == {"label_set": None, "predicted_label": None}
     withheld = sum(row["predicted_label"] is None for row in plain[:2])
-    assert f"{withheld} of 3 rows abstained on" in outcome.err  # a bad row isn't one of these
+    assert (
+        f"{withheld} of 3 rows left without a label" in outcome.err
+    )  # a bad row isn't one of these
     assert "1 of 3 rows could not be labelled" in outcome.err
 
 
@@ -122,7 +124,7 @@ def test_labels_of_low_probability_are_left_empty(
         assert row["error"] is None
     withheld = sum(row["predicted_label"] is None for row in rows)
     assert 0 < withheld < 9
-    assert f"{withheld} of 9 rows abstained on" in outcome.err
+    assert f"{withheld} of 9 rows left without a label" in outcome.err
     said = clf.predict(TEXTS, abstain_below=middle)
     assert said.tolist() == [row["predicted_label"] for row in rows]
 

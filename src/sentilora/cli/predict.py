@@ -128,7 +128,7 @@ def predict(
         say(f"{summary.rows:,} row{'s' * (summary.rows != 1)} written to {output}.")
     if coverage is not None or abstain_below is not None:
         rows = f"{summary.rows:,} row{'s' * (summary.rows != 1)}"
-        say(f"{summary.withheld:,} of {rows} abstained on: their label is left empty.")
+        say(f"{summary.withheld:,} of {rows} left without a label (abstained).")
     if summary.failed:
         _tell_failures(summary)
         raise typer.Exit(FAILED_ROWS)
