@@ -20,7 +20,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sentilora import LabelTuner, load
 from sentilora.artifact import Artifact
+from sentilora.conformal import Conformal
 from sentilora.correction import corrected
+from sentilora.data import row_hash
 from sentilora.errors import UserError
 from tuned import TASK, write_base
 
@@ -297,6 +299,15 @@ def test_probabilities_are_calibrated_on_the_rows_that_are_held_out(
     fitted.save(tmp_path / "adapter")
     loaded = load(tmp_path / "adapter", dtype="float32")
     np.testing.assert_array_equal(loaded.predict_proba(texts[:20]), found)
+    keys = loaded.artifact.rows.validation
+    held = [row for row, text in enumerate(texts) if row_hash(text) in keys]
+    scores = Conformal.calibrate(
+        loaded.predict_proba([texts[row] for row in held]),
+        [loaded.task.labels.index(labels[row]) for row in held],
+    )
+    assert loaded.conformal == fitted.classifier_.conformal
+    assert loaded.conformal.rows == len(held)  # of the rows held out, by the probabilities reported
+    np.testing.assert_allclose(loaded.conformal.scores, scores.scores, atol=1e-5)
     np.testing.assert_allclose(loaded.score(texts[:20]).probabilities, found, atol=1e-5)
     with loaded.untuned() as untuned:
         assert untuned.correction.temperature == 1.0

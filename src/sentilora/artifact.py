@@ -3,7 +3,8 @@
 It is a plain PEFT adapter (`adapter_model.safetensors`, `adapter_config.json`), which stock `peft`
 loads, and beside it `sentilora.json`: the frozen task, the base's identity, the tokenizer's
 fingerprint, metrics, and a *canary*: fixed texts with their label log-probabilities at save time,
-tuned and untuned, and how its probabilities are corrected. `rows.json` holds hashes of the rows
+tuned and untuned, how its probabilities are corrected, and the scores that label sets are made
+from. `rows.json` holds hashes of the rows
 trained on and held out.
 
 `sentilora.json` is written last and holds the hashes of the other files, so a folder that has it
@@ -27,6 +28,7 @@ from sentilora import __version__
 from sentilora.adapters import AdapterSettings
 from sentilora.bases import BaseIdentity
 from sentilora.canary import Canary
+from sentilora.conformal import Conformal
 from sentilora.correction import Correction
 from sentilora.errors import UserError
 from sentilora.files import read_json, sha256, write_bytes, write_json
@@ -67,6 +69,7 @@ class Artifact:
     metrics: dict[str, Any]
     rows: RowHashes
     correction: Correction
+    conformal: Conformal | None  # none without validation rows
 
     @classmethod
     def read(cls, path: Path) -> Artifact:
@@ -93,6 +96,8 @@ class Artifact:
                 metrics=values["metrics"],
                 rows=RowHashes.from_dict(read_json(path / ROWS, "The list of rows")),
                 correction=Correction.from_dict(values["correction"]),
+                # older adapters have none
+                conformal=(kept := values.get("conformal")) and Conformal.from_dict(kept),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(
@@ -112,6 +117,7 @@ def save_artifact(
     metrics: dict[str, Any],
     rows: RowHashes,
     correction: Correction,
+    conformal: Conformal | None,
     card: str,
 ) -> Artifact:
     """Write the adapter folder; files of the same names are replaced one by one, whole.
@@ -130,6 +136,7 @@ def save_artifact(
         "canary": asdict(canary),
         "metrics": metrics,
         "correction": correction.to_dict(),
+        "conformal": conformal and conformal.to_dict(),
     }
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,6 @@
 """A tuned adapter on its base, ready to use: `load(folder)` gives a `Classifier`.
 
-Loading verifies that the adapter does what it did when it was saved: every key matched, B not
-zero, the same base and tokenizer, and the canary reproduced, nearer to the tuned than to the
-untuned scores. An adapter that would silently do nothing is an error.
+`loading` verifies that the adapter does what it did when it was saved.
 """
 
 from __future__ import annotations
@@ -16,17 +14,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from peft import PeftModel
-from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 
-from sentilora.adapters import attach
-from sentilora.artifact import Artifact, check_weights, read_weights
-from sentilora.bases import Base, BaseIdentity, LoadedBase, load_base, resolve
+from sentilora.abstention import Abstention
+from sentilora.artifact import Artifact
+from sentilora.bases import BaseIdentity, load_base
 from sentilora.canary import check_canary
+from sentilora.conformal import Conformal
 from sentilora.correction import Correction
 from sentilora.devices import resolve_device
-from sentilora.encoding import EncodedPrompt, PromptEncoder, tokenizer_fingerprint
+from sentilora.encoding import EncodedPrompt
 from sentilora.errors import UserError
+from sentilora.loading import find_base, verified_scorer
 from sentilora.merging import Merger
 from sentilora.scoring import LabelScorer, Scores
 from sentilora.task import Task
@@ -53,12 +51,15 @@ class Classifier:
         base: BaseIdentity,
         artifact: Artifact | None = None,
         correction: Correction | None = None,
+        conformal: Conformal | None = None,
     ) -> None:
-        """`correction` makes the reported probabilities of the model's own."""
+        """`correction` makes the reported probabilities of the model's own; `conformal` has the
+        scores that label sets are made from."""
         self.scorer = scorer
         self.base = base
         self.artifact = artifact
         self.correction = correction or Correction()
+        self.conformal = conformal
         self.task: Task = scorer.encoder.task
         self.classes_: NDArray[np.str_] = np.array(self.task.labels)
 
@@ -67,10 +68,40 @@ class Classifier:
         found = self.scorer.score(checked_texts(texts), progress)
         return replace(found, correction=self.correction)
 
-    def predict(self, texts: Sequence[str]) -> NDArray[np.str_]:
+    def predict(
+        self,
+        texts: Sequence[str],
+        *,
+        coverage: float | None = None,
+        abstain_below: float | None = None,
+    ) -> NDArray[Any]:
         """[N] the label chosen for each text: the likeliest, or with balanced training the one that
-        would be if all labels were equally frequent."""
-        return self.classes_[self.decide(texts)[0]]
+        would be if all labels were equally frequent.
+
+        With `coverage` it is None where the label isn't alone in its set (see `predict_sets`), with
+        `abstain_below` where its probability is less than that.
+
+        Raises `UserError` for either outside (0, 1), and for a coverage without conformal scores.
+        """
+        if coverage is None and abstain_below is None:
+            return self.classes_[self.decide(texts)[0]]
+        labels, _ = self.abstention(coverage, abstain_below).decide(*self.decide(texts))
+        return np.array(labels, dtype=object)
+
+    def predict_sets(self, texts: Sequence[str], coverage: float = 0.9) -> list[list[str]]:
+        """[N] for each text the labels that may be true: with the probability `coverage` its true
+        one is among them, for texts like the validation rows; see `conformal`.
+
+        Raises `UserError` for a coverage outside (0, 1), or without conformal scores.
+        """
+        _, sets = self.abstention(coverage).decide(*self.decide(texts))
+        return sets or []
+
+    def abstention(
+        self, coverage: float | None = None, abstain_below: float | None = None
+    ) -> Abstention:
+        """The rule by which `predict` withholds labels."""
+        return Abstention.create(self.task.labels, self.conformal, coverage, abstain_below)
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """[N, K] each label's probability, given that it is one of the labels."""
@@ -197,94 +228,17 @@ def load(
     """
     artifact = Artifact.read(Path(path))
     loaded = load_base(
-        _find_base(artifact, model),
+        find_base(artifact, model),
         device=resolve_device(device),
         dtype=dtype,
         trust_remote_code=trust_remote_code,
     )
-    _check_same_base(artifact, loaded)
-    encoder = PromptEncoder(artifact.task, loaded.tokenizer)
-    tuned = attach(loaded.model, artifact.adapter)
-    _fill(tuned, artifact)
-    tuned.eval().requires_grad_(False)
-    scorer = _verified(tuned, encoder, artifact, loaded.identity.dtype)
-    classifier = Classifier(scorer, loaded.identity, artifact, artifact.correction)
+    scorer = verified_scorer(artifact, loaded)
+    classifier = Classifier(
+        scorer, loaded.identity, artifact, artifact.correction, artifact.conformal
+    )
     if merge:
         classifier.merge()
         now = artifact.canary.again(scorer, loaded.identity.dtype)
         check_canary(artifact.canary, now, f"The adapter in {artifact.path}, merged into its base,")
     return classifier
-
-
-def _verified(
-    tuned: PeftModel, encoder: PromptEncoder, artifact: Artifact, dtype: str
-) -> LabelScorer:
-    """A scorer that reproduces the canary.
-
-    That verifies its fast path, too. Only where it fails is the path held against the model's own
-    forward, so that a path that isn't right on this machine is told from an adapter that isn't.
-    """
-    name = f"The adapter in {artifact.path}"
-    scorer = LabelScorer(tuned, encoder, check=False)
-    try:
-        check_canary(artifact.canary, artifact.canary.again(scorer, dtype), name)
-    except UserError:
-        scorer = LabelScorer(tuned, encoder)
-        check_canary(artifact.canary, artifact.canary.again(scorer, dtype), name)
-    return scorer
-
-
-def _find_base(artifact: Artifact, model: str | None) -> Base:
-    """The base that `model` names, or else the one that the adapter was trained on.
-
-    A path that is gone may look like a name on the Hub; what is found must be of the same origin.
-    """
-    if model is not None:
-        return resolve(model)
-    wanted = artifact.base
-    if wanted.origin == "hub":
-        return Base(wanted.name, "hub", revision=wanted.revision)
-    try:
-        found = resolve(wanted.name)
-    except UserError:
-        found = None
-    if found is None or found.origin != wanted.origin:
-        raise UserError(
-            f"{artifact.path} was trained on the base {wanted.name}, which is not there any more. "
-            "If it has moved, name its place with --model."
-        )
-    return found
-
-
-def _check_same_base(artifact: Artifact, loaded: LoadedBase) -> None:
-    if loaded.identity.fingerprint != artifact.base.fingerprint:
-        raise UserError(
-            f"{artifact.path} was trained on another base: the weights of {loaded.identity.name} "
-            f"are not those of {artifact.base.name} (fingerprint "
-            f"{artifact.base.fingerprint[:12]}). Name the right one with --model."
-        )
-    if tokenizer_fingerprint(loaded.tokenizer) != artifact.tokenizer_fingerprint:
-        raise UserError(
-            f"The tokenizer of {loaded.identity.name} is not the one that {artifact.path} was "
-            "trained with: texts would be read differently. Restore the base's own tokenizer."
-        )
-
-
-def _fill(tuned: PeftModel, artifact: Artifact) -> None:
-    """Put the saved tensors into the adapter, refusing a missing, extra or misshapen one."""
-    weights = read_weights(artifact.path)
-    expected = get_peft_model_state_dict(tuned, save_embedding_layers=False)
-    missing, extra = expected.keys() - weights.keys(), weights.keys() - expected.keys()
-    if missing or extra:
-        what = f"lacks {min(missing)}" if missing else f"has {min(extra)}, which doesn't belong"
-        raise UserError(
-            f"The adapter in {artifact.path} doesn't fit its base: it {what} "
-            f"({len(missing)} missing, {len(extra)} extra). Train it again on this base."
-        )
-    if wrong := [name for name in sorted(weights) if weights[name].shape != expected[name].shape]:
-        raise UserError(
-            f"The adapter in {artifact.path} doesn't fit its base: {wrong[0]} has the shape "
-            f"{tuple(weights[wrong[0]].shape)}, not {tuple(expected[wrong[0]].shape)}."
-        )
-    check_weights(weights)
-    set_peft_model_state_dict(tuned, weights)

@@ -143,7 +143,10 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
             result = tune(tuning, train, validation, settings, Path(folder))
         self.classes_, self.history_ = classes, result.history
         self.classifier_ = Classifier(
-            tuning.scorer, tuning.base.identity, correction=result.correction
+            tuning.scorer,
+            tuning.base.identity,
+            correction=result.correction,
+            conformal=result.conformal,
         )
         self._fitted = _Fitted(tuning, result, settings, _row_hashes(train, validation))
         return self

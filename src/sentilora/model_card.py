@@ -17,6 +17,8 @@ from sentilora.task import Task
 _NAMES = {
     "tuned": "This adapter",
     "untuned": "The base without it, same prompt",
+    "untuned_contextual_calibration": "The same, contextual calibration",
+    "untuned_pmi": "The same, PMI",
     "tfidf_logistic_regression": "TF-IDF + logistic regression",
     "majority_class": "Majority class",
 }

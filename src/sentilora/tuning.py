@@ -114,7 +114,12 @@ def finish(
     rows = RowHashes(
         **{split: _hashes(row.text for row in dataset.split(split)) for split in _SPLITS}
     )
-    classifier = Classifier(tuning.scorer, tuning.base.identity, correction=result.correction)
+    classifier = Classifier(
+        tuning.scorer,
+        tuning.base.identity,
+        correction=result.correction,
+        conformal=result.conformal,
+    )
     selection = select_rows(dataset, None, rows.train, rows.test)
     evaluation = measure(classifier, dataset, rows, selection, scoring)
     save(tuning, result, settings, rows, run_dir, dataset.name, dataset.hub_name, evaluation)
@@ -154,6 +159,7 @@ def save(
         },
         rows=rows,
         correction=result.correction,
+        conformal=result.conformal,
         card=model_card(
             name=folder.absolute().name,
             task=encoder.task,

@@ -98,6 +98,36 @@ def test_errors_say_what_is_wrong() -> None:
     ]
 
 
+def test_withheld_labels_and_sets_stay_with_their_rows() -> None:
+    """Also where a text that can't be scored parts a batch; its row is no withheld one."""
+
+    def unsure(texts: list[str]) -> tuple[list[str | None], NDArray[np.float64], list[list[str]]]:
+        labels, probabilities = choosy(texts)
+        sets = [[LABELS[0]] if "a" in text else list(LABELS) for text in texts]
+        kept = [label if len(of) == 1 else None for label, of in zip(labels, sets, strict=True)]
+        return kept, probabilities, sets
+
+    texts = ["alpha", "so so", "poison", "", "beta", "no"]
+    records = [Record(number, {"text": text}) for number, text in enumerate(texts, start=1)]
+    added = added_columns(LABELS, ["text"], sets=True)
+    sink = Collected()
+    summary = run_job(
+        records, sink, unsure, text_column="text", added=added, progress=lambda rows: None
+    )
+    assert (summary.rows, summary.failed, summary.withheld) == (6, 2, 2)
+    assert [row["label_set"] for row in sink.rows] == [
+        ["negative"],
+        ["negative", "positive"],
+        None,
+        None,
+        ["negative"],
+        ["negative", "positive"],
+    ]
+    withheld = [row["predicted_label"] is None for row in sink.rows]
+    assert withheld == [False, True, True, True, False, True]
+    assert list(sink.rows[0]) == ["text", *added.names]
+
+
 def test_texts_are_prepared_while_others_are_scored() -> None:
     """And those that can't be cost nobody else anything."""
     threads = {"prepare": set[int](), "score": set[int]()}

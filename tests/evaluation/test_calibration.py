@@ -10,6 +10,7 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 from sentilora.correction import corrected
 from sentilora.errors import UserError
 from sentilora.evaluation.calibration import (
+    Kind,
     brier_score,
     calibration_error,
     fit_temperature,
@@ -37,6 +38,58 @@ def test_equal_width_bins_against_the_plain_sum() -> None:
             accuracy = np.mean([probabilities[row].argmax() == true[row] for row in rows])
             expected += len(rows) / 500 * abs(confidence - accuracy)
     assert calibration_error(probabilities, true) == pytest.approx(expected)
+
+
+def plain_adaptive_error(confidence: list[float], correct: list[bool], bins: int) -> float:
+    """Row by row: which of the even bins its confidence begins in, where that is sorted."""
+    ordered = sorted(confidence)
+    larger, size = len(ordered) % bins, len(ordered) // bins  # the first bins have a row more
+    starts = [number * size + min(number, larger) for number in range(bins)]
+    members: dict[int, list[int]] = {}
+    for row, value in enumerate(confidence):
+        place = ordered.index(value)
+        members.setdefault(max(n for n in range(bins) if starts[n] <= place), []).append(row)
+    gaps = [
+        abs(sum(confidence[row] for row in rows) - sum(correct[row] for row in rows))
+        for rows in members.values()
+    ]
+    return sum(gaps) / len(confidence)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 7, 40, None])
+@pytest.mark.parametrize("rows", [4, 15, 16, 97, 300])
+def test_adaptive_bins_with_ties_against_the_plain_sum(rows: int, levels: int | None) -> None:
+    """However the rows are ordered."""
+    generator = np.random.default_rng(rows)
+    positive = generator.random(rows)
+    if levels is not None:
+        positive = 0.5 + np.floor(positive * levels) / (2 * levels)
+    probabilities = np.stack([1 - positive, positive], axis=1)
+    true = generator.integers(2, size=rows)
+    confidence = probabilities.max(axis=1).tolist()
+    correct = (probabilities.argmax(axis=1) == true).tolist()
+    wanted = plain_adaptive_error(confidence, correct, 15)
+    for order in (np.arange(rows), generator.permutation(rows)):
+        found = calibration_error(probabilities[order], true[order], kind="adaptive")
+        assert found == pytest.approx(wanted)
+    assert sum(each.rows for each in reliability(probabilities, true, kind="adaptive")) == rows
+
+
+@pytest.mark.parametrize("kind", ["equal-width", "adaptive"])
+def test_all_alike_are_one_bin(kind: Kind) -> None:
+    """Half of them right, in whatever order: no error, and no bins of right and of wrong ones."""
+    even = np.full((40, 2), 0.5)
+    true = [0] * 20 + [1] * 20
+    (only,) = reliability(even, true, kind=kind)
+    assert (only.rows, only.confidence, only.accuracy) == (40, 0.5, 0.5)
+    assert calibration_error(even, true, kind=kind) == 0.0
+
+
+@pytest.mark.parametrize("kind", ["equal-width", "adaptive"])
+def test_a_label_that_is_never_predicted_counts_as_an_error_only(kind: Kind) -> None:
+    probabilities = np.tile([0.6, 0.3, 0.1], (10, 1))
+    found = calibration_error(probabilities, [0] * 5 + [1] * 3 + [2] * 2, kind=kind)
+    assert found == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("rows", [3, 15, 100, 1_000])

@@ -15,6 +15,7 @@ import torch
 from sklearn.metrics import f1_score
 
 from sentilora.adapters import trainable_parameters
+from sentilora.conformal import Conformal
 from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError
 from sentilora.evaluation.calibration import fit_temperature
@@ -22,6 +23,7 @@ from sentilora.training import Plan, Reporter, Rows, StepReport, TrainSettings, 
 from sentilora.training.gradients import Gradients, rows_at_once
 from sentilora.training.history import (
     ROWS_TO_CALIBRATE,
+    Validation,
     is_better,
     out_of_patience,
     validate,
@@ -137,7 +139,8 @@ def test_it_learns_an_easy_task(tmp_path: Path) -> None:
     assert after["accuracy"] == 1.0
     assert after["label_mass"] > 0.9
     best = next(e for e in trained.result.history if e["step"] == trained.result.best_step)
-    now = validate(scorer, words, "vocabulary", EVEN)  # so dropout was off when it was evaluated
+    # so dropout was off when it was evaluated
+    now = validate(scorer, words, "vocabulary", EVEN).figures
     assert now == {name: best[name] for name in now}
 
 
@@ -189,7 +192,7 @@ def test_only_the_adapters_dropout_is_on(dora: bool) -> None:
 def test_the_first_evaluation_is_the_untuned_model(trained: toy.Trained) -> None:
     untuned = toy.scorer()
     with untuned.model.disable_adapter():
-        expected = validate(untuned, toy.rows(12, 2), "vocabulary", EVEN)
+        expected = validate(untuned, toy.rows(12, 2), "vocabulary", EVEN).figures
     first = trained.result.history[0]
     assert first == {
         "step": 0,
@@ -204,7 +207,7 @@ def test_the_first_evaluation_is_the_untuned_model(trained: toy.Trained) -> None
 @pytest.mark.parametrize("objective", ["vocabulary", "labels"])
 def test_validation_measures_what_is_trained(objective: Objective) -> None:
     scorer, rows = toy.scorer(), toy.rows(12, 2)
-    entry = validate(scorer, rows, objective, EVEN)
+    entry = validate(scorer, rows, objective, EVEN).figures
     loss = scorer.loss if objective == "vocabulary" else scorer.label_loss
     expected = float(loss(rows.prompts, rows.gold).mean().detach())
     assert entry["loss"] == pytest.approx(expected, abs=1e-5)
@@ -224,7 +227,7 @@ def test_balanced_labels_have_equal_parts_in_the_loss(objective: Objective) -> N
     each = plain(rows.prompts, gold).detach().numpy()
     by_label = [each[gold == label].mean() for label in (0, 1)]
     assert losses.mean() == pytest.approx(np.mean(by_label), rel=1e-5)
-    held = validate(scorer, Rows(rows.prompts, gold.tolist()), objective, weights)
+    held = validate(scorer, Rows(rows.prompts, gold.tolist()), objective, weights).figures
     assert held["loss"] == pytest.approx(losses.mean(), abs=1e-5)
 
 
@@ -234,13 +237,13 @@ def test_an_evaluation_fits_a_temperature_where_rows_suffice() -> None:
     chosen = found.argmax(axis=1)  # right but for every third, so that no temperature is extreme
     gold = [int(label) ^ (row % 3 == 0) for row, label in enumerate(chosen)]
     rows = Rows(rows.prompts, gold)
-    plain = validate(scorer, rows, "vocabulary", EVEN)
+    plain = validate(scorer, rows, "vocabulary", EVEN).figures
     assert plain["temperature"] == pytest.approx(fit_temperature(found, rows.gold), rel=1e-4)
-    shared = validate(scorer, rows, "vocabulary", EVEN, shares)["temperature"]
+    shared = validate(scorer, rows, "vocabulary", EVEN, shares).figures["temperature"]
     assert shared == pytest.approx(fit_temperature(found, rows.gold, shares), rel=1e-4)
     assert len({plain["temperature"], shared, 1.0}) == 3
     few = Rows(rows.prompts[:-1], rows.gold[:-1])
-    assert validate(scorer, few, "vocabulary", EVEN)["temperature"] == 1.0
+    assert validate(scorer, few, "vocabulary", EVEN).figures["temperature"] == 1.0
 
 
 @pytest.mark.parametrize("select", ["loss", "last"])
@@ -308,9 +311,12 @@ def test_what_is_told(tmp_path: Path) -> None:
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, losses: list[float], f1: list[float]) -> None:
-    """Lets the evaluations find what is given, one after the other."""
-    pairs = zip(losses, f1, strict=True)
-    found = iter([{"loss": a, "macro_f1": b, "temperature": 1.0} for a, b in pairs])
+    """Lets the evaluations find what is given, one after the other; the conformal score of the
+    evaluation after step n is n."""
+    found = iter(
+        Validation({"loss": a, "macro_f1": b, "temperature": 1.0}, Conformal(1, (float(step),)))
+        for step, (a, b) in enumerate(zip(losses, f1, strict=True))
+    )
     monkeypatch.setattr(loop, "validate", lambda *_: next(found))
 
 
@@ -333,6 +339,7 @@ def test_the_model_is_left_with_the_best_weights(
     trained = toy.train(tmp_path, settings, scorer=scorer, reporter=Watch())
     assert trained.result.best_step == best
     assert trained.result.steps == 9
+    assert trained.result.conformal == Conformal(1, (float(best),))
     for name, weight in trained.weights.items():
         assert torch.equal(weight, seen[best][name])
     assert any(not torch.equal(weight, seen[1][name]) for name, weight in trained.weights.items())

@@ -132,9 +132,12 @@ class Trained:
 
     def same_as(self, other: Trained) -> bool:
         """Bit for bit."""
-        return self.result.history == other.result.history and all(
-            torch.equal(weight, other.weights[name]) for name, weight in self.weights.items()
-        )
+        ours, theirs = self.result, other.result
+        return (ours.history, ours.correction, ours.conformal) == (
+            theirs.history,
+            theirs.correction,
+            theirs.conformal,
+        ) and all(torch.equal(weight, other.weights[name]) for name, weight in self.weights.items())
 
 
 def weights(of: LabelScorer) -> dict[str, torch.Tensor]:

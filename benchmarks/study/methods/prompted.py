@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from sentilora.bases import load_base, resolve
 from sentilora.encoding import PromptEncoder
+from sentilora.evaluation.zero_shot import CONTENT_FREE, contextual_calibration
 from sentilora.scoring import LabelScorer
 from sentilora.task import FIELD, Task
 from study.methods import Answer, Job
 from study.methods.minilm import embed
 from study.methods.tuned import BASE, task_of
 
-CONTENT_FREE = ("N/A", "[MASK]", "nothing")
 EXAMPLES = 8
 LONGEST = 1024
 
@@ -27,9 +27,8 @@ def calibrated(job: Job) -> Answer:
     """Divided by what the base says of texts without content (Zhao et al. 2021)."""
     task = task_of(job)
     found = _asked(task, [*CONTENT_FREE, *job.texts])
-    prior = found[: len(CONTENT_FREE)].mean(axis=0)
-    weighed = found[len(CONTENT_FREE) :] / prior
-    return Answer(weighed / weighed.sum(axis=1, keepdims=True), 0.0, 0)
+    empty, asked = found[: len(CONTENT_FREE)], found[len(CONTENT_FREE) :]
+    return Answer(contextual_calibration(asked, empty), 0.0, 0)
 
 
 def in_context(job: Job) -> Answer:

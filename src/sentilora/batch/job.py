@@ -9,11 +9,11 @@ of its prediction; it never ends the job.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sentilora.batch.columns import AddedColumns
 from sentilora.data.table import Record
@@ -23,20 +23,40 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Prepare = Callable[[list[str]], list[Any]]
-    Score = Callable[[list[Any]], tuple[list[str], NDArray]]
+    Score = Callable[[list[Any]], tuple[Any, ...]]  # the fields of `Predictions`
 
 T = TypeVar("T")
 
 _FIRST_FAILED = 5  # rows named in the summary
 
 
+class Predictions(NamedTuple):
+    """What is said of n texts.
+
+    labels
+        [n], None where one is withheld.
+    probabilities
+        [n, K]
+    sets
+        [n] the labels that may be true, where they were asked for.
+    """
+
+    labels: Sequence[str | None]
+    probabilities: NDArray
+    sets: Sequence[list[str]] | None = None
+
+
 @dataclass(frozen=True)
 class JobSummary:
-    """How a job went; `first_failed_rows` holds the number and the error of the first few."""
+    """How a job went; `first_failed_rows` holds the number and the error of the first few.
+
+    `withheld` counts the rows that were scored and given no label.
+    """
 
     rows: int
     failed: int
     first_failed_rows: tuple[tuple[int, str], ...]
+    withheld: int = 0
 
 
 def run_job(
@@ -52,11 +72,11 @@ def run_job(
 ) -> JobSummary:
     """Predict every row of `source` and write it to `sink`.
 
-    `score` maps n texts, as `prepare` makes them of strings, to their n labels and probabilities
-    [n, K], K in the order of `added`. `progress` is called with the number of rows written, after
+    `score` maps n texts, as `prepare` makes them of strings, to the fields of their `Predictions`,
+    labels in the order of `added`. `progress` is called with the number of rows written, after
     each window.
     """
-    rows = failed = 0
+    rows = failed = withheld = 0
     first_failed: list[tuple[int, str]] = []
     for row in predict_rows(
         source,
@@ -72,10 +92,12 @@ def run_job(
             failed += 1
             if failed <= _FIRST_FAILED:
                 first_failed.append((rows, str(error)))
+        elif row[added.predicted_label] is None:
+            withheld += 1
         if rows % batch_rows == 0:
             progress(rows)
     progress(rows)
-    return JobSummary(rows, failed, tuple(first_failed))
+    return JobSummary(rows, failed, tuple(first_failed), withheld)
 
 
 def predict_rows(
@@ -89,8 +111,8 @@ def predict_rows(
 ) -> Iterator[dict[str, object]]:
     """Each record's values followed by the `added` columns, in the records' order.
 
-    Reads ahead no more than two times `batch_rows` records. Of a row's prediction and its error one
-    is always None.
+    Reads ahead no more than two times `batch_rows` records. A row has either probabilities or
+    an error, and no label where it has an error or its label is withheld.
     """
     records = iter(records)
     windows = iter(lambda: list(islice(records, batch_rows)), [])
@@ -99,7 +121,8 @@ def predict_rows(
         for record, problem in zip(window.records, window.problems, strict=True):
             outcome = _Outcome(error=problem) if problem is not None else next(outcomes)
             probabilities = outcome.probabilities or (None,) * len(added.probabilities)
-            cells = (outcome.label, *probabilities, outcome.error)
+            sets = () if added.label_set is None else (outcome.label_set,)
+            cells = (outcome.label, *sets, *probabilities, outcome.error)
             yield {**record.values, **dict(zip(added.names, cells, strict=True))}
 
 
@@ -151,9 +174,10 @@ def _text_or_problem(record: Record, column: str) -> tuple[str, str | None]:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """Of one text: its label and probabilities, or the error."""
+    """Of one text: its label, set of labels and probabilities, or the error."""
 
     label: str | None = None
+    label_set: list[str] | None = None
     probabilities: tuple[float, ...] = ()
     error: str | None = None
 
@@ -165,7 +189,7 @@ def _score(
     if not texts:
         return []
     try:
-        labels, probabilities = score(prepare(texts) if prepared is None else prepared)
+        found = Predictions(*score(prepare(texts) if prepared is None else prepared))
     except Exception as error:  # whatever one row brings about must not cost the others
         if len(texts) == 1:
             reason = str(error).strip().partition("\n")[0]
@@ -175,11 +199,14 @@ def _score(
         return _score(score, prepare, texts[:middle], first) + _score(
             score, prepare, texts[middle:], second
         )
-    outcomes = zip(texts, labels, probabilities.tolist(), strict=True)
-    return [_outcome(label, tuple(row)) for _, label, row in outcomes]
+    sets = [None] * len(texts) if found.sets is None else found.sets
+    outcomes = zip(texts, found.labels, sets, found.probabilities.tolist(), strict=True)
+    return [_outcome(label, held, tuple(row)) for _, label, held, row in outcomes]
 
 
-def _outcome(label: str, probabilities: tuple[float, ...]) -> _Outcome:
+def _outcome(
+    label: str | None, label_set: list[str] | None, probabilities: tuple[float, ...]
+) -> _Outcome:
     if not all(map(math.isfinite, probabilities)):
         return _Outcome(error="scoring failed: the model gave no finite probability")
-    return _Outcome(label, probabilities)
+    return _Outcome(label, label_set, probabilities)

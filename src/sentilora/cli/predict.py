@@ -15,8 +15,10 @@ from sentilora.cli.options import Device, DType, MovedBase, Run, TextColumn, Tru
 from sentilora.errors import UserError
 
 if TYPE_CHECKING:
+    from sentilora.abstention import Abstention
     from sentilora.batch import AddedColumns, JobSummary
     from sentilora.classifier import Classifier
+    from sentilora.conformal import Conformal
     from sentilora.data.writing import Writer
 
 FAILED_ROWS = 1  # the exit code when some rows have an error
@@ -42,6 +44,21 @@ def predict(
         ),
     ] = None,
     text_column: TextColumn = None,
+    coverage: Annotated[
+        float | None,
+        typer.Option(
+            help="Add label_set, the labels that may be true: with this probability, as 0.9, the "
+            "true one is among them. A label that isn't alone there is left empty.",
+            rich_help_panel="Abstaining",
+        ),
+    ] = None,
+    abstain_below: Annotated[
+        float | None,
+        typer.Option(
+            help="Leave the label empty where its probability is lower than this, as 0.8.",
+            rich_help_panel="Abstaining",
+        ),
+    ] = None,
     prefix: Annotated[
         str, typer.Option(help="Put before the names of the columns that are added.")
     ] = "",
@@ -70,15 +87,19 @@ def predict(
     The input's columns are kept, and predicted_label, p_LABEL and error added. A row that can't
     be labelled has its reason in error; the exit code is then 1.
     """
+    from sentilora.abstention import Abstention
     from sentilora.artifact import Artifact
     from sentilora.batch import TextSource, added_columns
     from sentilora.data.files import find_text_column
     from sentilora.data.writing import open_writer
 
-    labels = Artifact.read(run).task.labels
+    artifact = Artifact.read(run)
+    labels = artifact.task.labels
+    abstention = Abstention.create(labels, artifact.conformal, coverage, abstain_below)
+    _say_if_too_few(artifact.conformal, coverage)
     source = _source(inputs)
     column = find_text_column(source.columns, text_column)
-    added = added_columns(labels, source.columns, prefix)
+    added = added_columns(labels, source.columns, prefix, sets=coverage is not None)
     on_screen = output is None and isinstance(source, TextSource) and sys.stdout.isatty()
     opened = (
         _table(added, labels)
@@ -102,22 +123,31 @@ def predict(
             merge=merge,
             trust_remote_code=trust_remote_code,
         )
-        summary = _run(source, sink, classifier, column, added)
+        summary = _run(source, sink, classifier, abstention, column, added)
     if output is not None:
         say(f"{summary.rows:,} row{'s' * (summary.rows != 1)} written to {output}.")
+    if coverage is not None or abstain_below is not None:
+        rows = f"{summary.rows:,} row{'s' * (summary.rows != 1)}"
+        say(f"{summary.withheld:,} of {rows} left without a label (abstained).")
     if summary.failed:
         _tell_failures(summary)
         raise typer.Exit(FAILED_ROWS)
 
 
 def _run(
-    source: Any, sink: Writer, classifier: Classifier, column: str, added: AddedColumns
+    source: Any,
+    sink: Writer,
+    classifier: Classifier,
+    abstention: Abstention,
+    column: str,
+    added: AddedColumns,
 ) -> JobSummary:
     from sentilora.batch import run_job
 
-    def score(prompts: list[Any]) -> tuple[list[str], Any]:
+    def score(prompts: list[Any]) -> tuple[list[str | None], Any, list[list[str]] | None]:
         chosen, probabilities = classifier.decide_prompts(prompts)
-        return classifier.classes_[chosen].tolist(), probabilities
+        labels, sets = abstention.decide(chosen, probabilities)
+        return labels, probabilities, sets
 
     prepare = classifier.scorer.encoder.encode
     with _progress(source) as progress:
@@ -191,15 +221,19 @@ def _table(added: AddedColumns, labels: tuple[str, ...]) -> Iterator[Writer]:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("text", ratio=1)
     table.add_column("label", style="bold green", no_wrap=True)
+    if added.label_set is not None:
+        table.add_column("may be", no_wrap=True)
     for label in labels:
         table.add_column(Text(label), justify="right", no_wrap=True)
 
     class Rows(Writer):
         def write(self, row: Row) -> None:
             shares = [row[name] for name in added.probabilities]
+            held = [] if added.label_set is None else [row[added.label_set]]
             table.add_row(
                 Text(str(row["text"])),
                 Text(str(row[added.predicted_label] or "")),
+                *(Text(", ".join(each) if isinstance(each, list) else "") for each in held),
                 *(f"{100 * share:.1f} %" if isinstance(share, float) else "" for share in shares),
             )
 
@@ -209,6 +243,18 @@ def _table(added: AddedColumns, labels: tuple[str, ...]) -> Iterator[Writer]:
     sink = Rows()
     yield sink
     sink.finish()
+
+
+def _say_if_too_few(conformal: Conformal | None, coverage: float | None) -> None:
+    needed = None
+    if conformal is not None and coverage is not None:
+        needed = conformal.rows_needed(coverage)
+    if conformal is not None and needed is not None:
+        say(
+            f"The {conformal.rows:,} validation rows are too few to promise a coverage of "
+            f"{coverage:g} by less than all labels; that takes {needed:,}.",
+            style="yellow",
+        )
 
 
 def _tell_failures(summary: JobSummary) -> None:

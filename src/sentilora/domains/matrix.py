@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sentilora.correction import Correction
 from sentilora.evaluation.calibration import calibration_error
 from sentilora.evaluation.metrics import Metrics, score_metrics
 from sentilora.evaluation.paired import Difference, accuracy_difference
@@ -142,7 +141,7 @@ def _cell(
         trained_on=int((seen & shared).sum()),
         other_label=int((~shared).sum()),
         metrics=score_metrics(scores, gold, compared),
-        raw_calibration_error=calibration_error(_raw(scores).probabilities, gold),
+        raw_calibration_error=calibration_error(scores.before_temperature.probabilities, gold),
         against=against,
         untuned=score_metrics(_among(untuned, compared, kept), gold, compared),
     )
@@ -157,8 +156,3 @@ def _among(answers: Answers, compared: Sequence[str], rows: npt.NDArray[np.intp]
     )
     log_probs = answers.scores.log_probs[rows][:, columns]
     return Scores(log_probs, answers.scores.greedy[rows], correction)
-
-
-def _raw(scores: Scores) -> Scores:
-    """Without the temperature."""
-    return replace(scores, correction=Correction(1.0, scores.correction.label_shares))

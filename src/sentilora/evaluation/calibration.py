@@ -42,13 +42,15 @@ def reliability(
     """The bins of a reliability diagram that hold rows.
 
     "equal-width" cuts [0, 1] evenly (Guo et al. 2017), "adaptive" so that all bins have like many
-    rows (Nguyen and O'Connor 2015).
+    rows (Nguyen and O'Connor 2015). Rows of equal confidence stay together, in the lowest of the
+    bins that they would be spread over, so that the rows' order tells nothing.
     """
     confidence, correct = _confidences(probabilities, true)
     order = np.argsort(confidence, kind="stable")
     edges = np.linspace(0, 1, bins + 1)
     if kind == "adaptive":
-        parts = [part for part in np.array_split(order, bins) if len(part)]
+        which = _even_bins(confidence[order], bins)
+        parts = [order[which == number] for number in np.unique(which)]
         limits = [(confidence[part[0]], confidence[part[-1]]) for part in parts]
     else:
         which = np.minimum((confidence[order] * bins).astype(int), bins - 1)
@@ -104,6 +106,13 @@ def fit_temperature(
         options={"xatol": 1e-6},
     )
     return float(1 / found.x)
+
+
+def _even_bins(ordered: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.intp]:
+    """[N] the bin of each of the `ordered` confidences; ties are those of their first."""
+    sizes = [len(part) for part in np.array_split(ordered, bins)]
+    first = np.searchsorted(ordered, ordered, side="left")
+    return np.repeat(np.arange(bins), sizes)[first]
 
 
 def _confidences(

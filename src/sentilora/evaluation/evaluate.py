@@ -11,10 +11,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sentilora.evaluation.abstaining import (
+    Kept,
+    SetFigures,
+    measure_sets,
+    selective_accuracy,
+)
 from sentilora.evaluation.baselines import majority_class, tfidf_logistic_regression
-from sentilora.evaluation.metrics import Metrics, classification_metrics, score_metrics
+from sentilora.evaluation.metrics import (
+    Metrics,
+    classification_metrics,
+    probability_metrics,
+    score_metrics,
+)
+from sentilora.evaluation.recalibration import Recalibration, recalibration
+from sentilora.evaluation.zero_shot import (
+    CONTENT_FREE,
+    WITHOUT_TEXT,
+    contextual_calibration,
+    domain_conditional_pmi,
+)
 
 if TYPE_CHECKING:
+    from sentilora.conformal import Conformal
     from sentilora.data.dataset import Example
     from sentilora.evaluation.selection import BaselineRows, Selection
     from sentilora.scoring import Scores
@@ -24,13 +43,24 @@ ScoreFunction = Callable[[Sequence[str]], "Scores"]
 # The keys of `Evaluation.results`, which are those of the JSON.
 TUNED = "tuned"
 UNTUNED = "untuned"
+CONTEXTUAL = "untuned_contextual_calibration"
+PMI = "untuned_pmi"
 TFIDF = "tfidf_logistic_regression"
 MAJORITY = "majority_class"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A tuned model and its baselines, measured on the same rows."""
+    """A tuned model and its baselines, measured on the same rows.
+
+    calibration
+        The tuned model's probabilities before and after its temperature, with the data of the
+        reliability diagrams.
+    label_sets
+        The tuned model's label sets of 90 % coverage; None where it holds no conformal scores.
+    selective_accuracy
+        What abstaining below a probability keeps, for a few thresholds from the lowest.
+    """
 
     data: str  # the data set's name
     split: str
@@ -38,7 +68,12 @@ class Evaluation:
     left_out: int  # rows that were trained on, so not measured
     baseline_rows: int  # rows that the majority class and TF-IDF learned from
     notes: tuple[str, ...]
-    results: dict[str, Metrics]  # TUNED, UNTUNED and, where there are rows for them, the others
+    # TUNED, UNTUNED, the untuned base's CONTEXTUAL and PMI, and where there are rows for them the
+    # other baselines
+    results: dict[str, Metrics]
+    calibration: Recalibration | None = None
+    label_sets: SetFigures | None = None
+    selective_accuracy: tuple[Kept, ...] = ()
 
     @property
     def tuned(self) -> Metrics:
@@ -56,6 +91,9 @@ class Evaluation:
             "labels": list(self.tuned.labels),
             "notes": list(self.notes),
             "results": {name: metrics.to_dict() for name, metrics in self.results.items()},
+            "calibration": self.calibration and self.calibration.to_dict(),
+            "label_sets": self.label_sets and self.label_sets.to_dict(),
+            "selective_accuracy": [kept.to_dict() for kept in self.selective_accuracy],
         }
 
 
@@ -76,6 +114,8 @@ def compare(
     labels: Sequence[str],
     selection: Selection,
     baselines: BaselineRows,
+    content_free: Scores | None = None,
+    conformal: Conformal | None = None,
 ) -> Evaluation:
     """Measures the tuned model, the untuned base and both baselines on the selected rows.
 
@@ -87,16 +127,22 @@ def compare(
         The data set's name; the task's labels in the order of their class ids.
     selection, baselines
         From `select_rows` and `baseline_rows`.
+    content_free
+        The untuned base's scores of the texts in `CONTENT_FREE`; None leaves out the two ways of
+        asking it that need them.
+    conformal
+        The scores that the tuned model's label sets are made from.
     """
     examples = selection.examples
+    texts = [example.text for example in examples]
+    true = [example.label for example in examples]
+    scores = tuned(texts)
     results = {
-        TUNED: evaluate(tuned, examples, labels),
-        UNTUNED: evaluate(untuned, examples, labels),
+        TUNED: score_metrics(scores, true, labels),
+        **_untuned(untuned(texts), content_free, true, labels),
     }
     notes = [selection.note] if selection.note else []
     notes.append(baselines.note)
-    texts = [example.text for example in examples]
-    true = [example.label for example in examples]
     if len({example.label for example in baselines.train}) > 1:
         predicted = tfidf_logistic_regression(baselines.train, baselines.validation, texts)
         results[TFIDF] = classification_metrics(true, predicted, labels)
@@ -113,4 +159,27 @@ def compare(
         baseline_rows=len(baselines.train),
         notes=tuple(notes),
         results=results,
+        calibration=recalibration(scores, true),
+        label_sets=(
+            None if conformal is None else measure_sets(conformal, scores.probabilities, true)
+        ),
+        selective_accuracy=selective_accuracy(scores.probabilities, scores.predicted, true),
     )
+
+
+def _untuned(
+    scores: Scores, content_free: Scores | None, true: Sequence[int], labels: Sequence[str]
+) -> dict[str, Metrics]:
+    """The untuned base's figures: as it is, and asked in the ways of `zero_shot`."""
+    results = {UNTUNED: score_metrics(scores, true, labels)}
+    if content_free is None:
+        return results
+    without_text = content_free.log_probs[CONTENT_FREE.index(WITHOUT_TEXT)]
+    fairer = {
+        CONTEXTUAL: contextual_calibration(scores.probabilities, content_free.probabilities),
+        PMI: domain_conditional_pmi(scores.log_probs, without_text),
+    }
+    return results | {
+        name: probability_metrics(found, found.argmax(axis=1), true, labels)
+        for name, found in fairer.items()
+    }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sentilora.data import DataOptions, DataSet, load_data, parse_labels_option
 from sentilora.evaluation.evaluate import Evaluation, compare
 from sentilora.evaluation.selection import Selection, baseline_rows
+from sentilora.evaluation.zero_shot import CONTENT_FREE
 
 if TYPE_CHECKING:
     from sentilora.artifact import Artifact, RowHashes
@@ -68,6 +69,8 @@ def measure(
         with classifier.untuned() as base:
             return scoring(base, "scoring, untuned")(texts)
 
+    with classifier.untuned() as base:
+        content_free = base.scorer.score(CONTENT_FREE)
     evaluation = compare(
         tuned=scoring(classifier, "scoring"),
         untuned=untuned,
@@ -75,11 +78,21 @@ def measure(
         labels=classifier.task.labels,
         selection=selection,
         baselines=baseline_rows(dataset, selection, rows.train),
+        content_free=content_free,
+        conformal=classifier.conformal,
     )
+    notes = [*evaluation.notes, *_notes(classifier)]
+    return replace(evaluation, notes=tuple(notes))
+
+
+def _notes(classifier: Classifier) -> list[str]:
+    notes = []
     temperature = classifier.correction.temperature
-    if temperature == 1.0:
-        return evaluation
-    note = (
-        f"The tuned model's probabilities are calibrated, with a temperature of {temperature:.2f}."
-    )
-    return replace(evaluation, notes=(*evaluation.notes, note))
+    if temperature != 1.0:
+        notes.append(
+            "The tuned model's probabilities are calibrated, with a temperature of "
+            f"{temperature:.2f}."
+        )
+    if classifier.conformal is None:
+        notes.append("No label sets: this adapter holds no conformal scores.")
+    return notes

@@ -131,6 +131,21 @@ def classification_metrics(
     )
 
 
+def probability_metrics(
+    probabilities: npt.NDArray[np.floating[Any]],
+    predicted: npt.ArrayLike,
+    true: npt.ArrayLike,
+    labels: Sequence[str],
+) -> Metrics:
+    """Measures predicted class ids [N] and the probabilities [N, K] beside them, as
+    `classification_metrics` does."""
+    return replace(
+        classification_metrics(true, predicted, labels),
+        calibration_error=calibration_error(probabilities, true),
+        brier_score=brier_score(probabilities, true),
+    )
+
+
 def score_metrics(scores: Scores, true: npt.ArrayLike, labels: Sequence[str]) -> Metrics:
     """Measures a language model's `Scores` of N rows against the true class ids [N].
 
@@ -146,12 +161,10 @@ def score_metrics(scores: Scores, true: npt.ArrayLike, labels: Sequence[str]) ->
             "weights have diverged or its dtype overflows. Train with a lower learning rate, or "
             "run in float32."
         )
-    figures = classification_metrics(true, scores.predicted, labels)
+    figures = probability_metrics(scores.probabilities, scores.predicted, true, labels)
     return replace(
         figures,
         label_mass=float(np.mean(scores.label_mass, dtype=np.float64)),
         greedy_share=float(np.mean(scores.greedy)),
         nll=float(-log_probs[np.arange(len(true)), true].mean()),
-        calibration_error=calibration_error(scores.probabilities, true),
-        brier_score=brier_score(scores.probabilities, true),
     )

@@ -5,6 +5,8 @@ Label names are the user's: they go in as `Text`, so that nothing in them is tak
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
@@ -12,13 +14,33 @@ from rich.table import Table
 from rich.text import Text
 
 from sentilora.data.dataset import count_rows
-from sentilora.evaluation.evaluate import MAJORITY, TFIDF, TUNED, UNTUNED, Evaluation
+from sentilora.evaluation.abstaining import Kept, SetFigures
+from sentilora.evaluation.calibration import BINS
+from sentilora.evaluation.evaluate import (
+    CONTEXTUAL,
+    MAJORITY,
+    PMI,
+    TFIDF,
+    TUNED,
+    UNTUNED,
+    Evaluation,
+)
 from sentilora.evaluation.metrics import Metrics
+from sentilora.evaluation.recalibration import Recalibration
 
 LEGEND = (
     "ECE: the expected calibration error, how far confidence is from accuracy; label mass: the "
     "probability of all labels together; greedy: the share of rows on which greedy generation "
     "emits exactly a label."
+)
+ZERO_SHOT_LEGEND = (
+    "Untuned, contextual: divided by what the base says of texts without content (contextual "
+    "calibration, Zhao et al. 2021). Untuned, PMI: what the text adds to a label's log-probability "
+    "(PMI_DC, Holtzman et al. 2021)."
+)
+CALIBRATION_LEGEND = (
+    "NLL: -log of the true label's probability among the labels; adaptive ECE: in bins of like "
+    "many rows."
 )
 WIDTH = 80
 GAP = 2  # between columns
@@ -26,6 +48,8 @@ COUNT = 5  # cells that a count may take
 TITLES = {
     TUNED: "tuned",
     UNTUNED: "untuned base",
+    CONTEXTUAL: "untuned, contextual",
+    PMI: "untuned, PMI",
     TFIDF: "TF-IDF + log. reg.",
     MAJORITY: "majority class",
 }
@@ -37,10 +61,18 @@ CONFUSIONS = 10
 def evaluation_tables(evaluation: Evaluation) -> RenderableType:
     """All of an evaluation: the comparison, the tuned model label by label, its confusions."""
     tuned = evaluation.tuned
-    notes = [Text(note, style="dim") for note in (*evaluation.notes, LEGEND)]
-    return Group(
-        comparison_table(evaluation), *notes, "", per_class_table(tuned), "", confusion_table(tuned)
-    )
+    legends = [LEGEND, *([ZERO_SHOT_LEGEND] if PMI in evaluation.results else [])]
+    notes = [Text(note, style="dim") for note in (*evaluation.notes, *legends)]
+    parts: list[RenderableType] = [comparison_table(evaluation), *notes]
+    parts += ["", per_class_table(tuned), "", confusion_table(tuned)]
+    if evaluation.calibration is not None:
+        parts += ["", calibration_table(evaluation.calibration)]
+        parts += [Text(CALIBRATION_LEGEND, style="dim")]
+    if evaluation.selective_accuracy:
+        parts += ["", abstaining_table(evaluation.selective_accuracy)]
+    if evaluation.label_sets is not None:
+        parts += ["", Text(sets_text(evaluation.label_sets))]
+    return Group(*parts)
 
 
 def comparison_table(evaluation: Evaluation) -> Group:
@@ -91,10 +123,55 @@ def confusion_table(metrics: Metrics) -> Group:
     return titled("Confusion: the rows of each true label, by the label predicted", table)
 
 
+def calibration_table(calibration: Recalibration) -> Group:
+    """The tuned model's probabilities before the temperature and after it."""
+    table = plain_table("", "ECE", "adaptive ECE", "Brier score", "NLL")
+    lines = {"before": calibration.before, "after": calibration.after}
+    if calibration.temperature == 1.0:
+        lines = {"no temperature": calibration.after}
+    for name, found in lines.items():
+        figures = (found.ece, found.adaptive_ece, found.brier_score, found.nll)
+        table.add_row(name, *(f"{figure:.3f}" for figure in figures))
+    title = f"Tuned, calibration in {BINS} bins"
+    if calibration.temperature != 1.0:
+        title += f", before and after the temperature of {calibration.temperature:.2f}"
+    return titled(title, table)
+
+
+def abstaining_table(kept: Sequence[Kept]) -> Group:
+    """A line a threshold: how many labels are kept, and how right they are."""
+    table = plain_table("abstain below", "rows kept", "share", "accuracy of these [95 %]")
+    for each in kept:
+        found = ABSENT
+        if each.accuracy is not None and each.accuracy_interval is not None:
+            found = share_text(each.accuracy, each.accuracy_interval)
+        below = f"{each.threshold:g}" if each.threshold else "never"
+        table.add_row(below, f"{each.rows:,}", _percent(each.share), found)
+    return titled("Tuned, abstaining below a probability", table)
+
+
+def sets_text(sets: SetFigures) -> str:
+    """What is to be said of the label sets, in sentences."""
+    found = share_text(sets.coverage, sets.coverage_interval)
+    said = (
+        f"Label sets of {100 * sets.asked:g} % coverage, by {count_rows(sets.calibrated_on)} of "
+        f"validation: they hold the true label on {found} of these rows, and "
+        f"{sets.mean_size:.2f} labels on average; {_percent(sets.single)} hold one label"
+    )
+    if sets.single_accuracy is not None:
+        said += f" (right: {_percent(sets.single_accuracy)})"
+    return f"{said}, {_percent(sets.empty)} none."
+
+
 def accuracy_text(metrics: Metrics) -> str:
     """Such as `86.3 % [84.1, 88.2]`."""
-    low, high = metrics.accuracy_interval
-    return f"{100 * metrics.accuracy:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+    return share_text(metrics.accuracy, metrics.accuracy_interval)
+
+
+def share_text(share: float, interval: tuple[float, float]) -> str:
+    """A share with its interval, in per cent."""
+    low, high = interval
+    return f"{100 * share:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _largest_confusions(metrics: Metrics) -> Group:

@@ -126,7 +126,7 @@ class LabelScorer:
             logits[batch.term_slots.cpu().numpy()] = found
 
         self._infer(prompts, take, progress)
-        return softmax(logits.reshape(len(prompts), -1), axis=1).astype(np.float32)
+        return softmax(logits.reshape(-1, len(self.encoder.label_ids)), axis=1).astype(np.float32)
 
     def loss(self, prompts: Sequence[EncodedPrompt], gold: Sequence[int]) -> Tensor:
         """[N] the negative log-likelihood of each prompt's own label, with gradients.

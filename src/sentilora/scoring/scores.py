@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,11 @@ class Scores:
     def probabilities(self) -> NDArray[np.float32]:
         """[N, K], each label's probability given that it is one of the labels, corrected."""
         return self.correction.apply(softmax(self.log_probs, axis=1))
+
+    @property
+    def before_temperature(self) -> Scores:
+        """The same without the temperature, so with probabilities as the model itself has them."""
+        return replace(self, correction=replace(self.correction, temperature=1.0))
 
     @property
     def predicted(self) -> NDArray[np.intp]:

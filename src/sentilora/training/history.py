@@ -11,10 +11,13 @@ and never the best: what a run keeps is a tuned one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from sentilora.conformal import Conformal
+from sentilora.correction import Correction
 from sentilora.evaluation.calibration import fit_temperature
 from sentilora.evaluation.metrics import score_metrics
 from sentilora.scoring import LabelScorer
@@ -29,13 +32,27 @@ Entry = dict[str, Any]
 History = list[Entry]
 
 
+@dataclass(frozen=True)
+class Validation:
+    """What was found on the validation rows.
+
+    figures
+        Those of an entry.
+    conformal
+        The rows' scores by the probabilities that the temperature gives; kept of the best alone.
+    """
+
+    figures: dict[str, float]
+    conformal: Conformal
+
+
 def validate(
     scorer: LabelScorer,
     rows: Rows,
     objective: Objective,
     weights: Weights,
-    shares: Sequence[float] | None = None,
-) -> dict[str, float]:
+    shares: tuple[float, ...] | None = None,
+) -> Validation:
     """Scores the validation rows: the loss that training lessens, and what a user cares for.
 
     `weights` [K] is what a row of each label counts for in the loss; `shares` [K] are the labels'
@@ -49,14 +66,17 @@ def validate(
     if objective == "labels":
         log_probs -= np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
     enough = len(rows) >= ROWS_TO_CALIBRATE
-    return {
+    temperature = fit_temperature(scores.probabilities, rows.gold, shares) if enough else 1.0
+    calibrated = Correction(temperature, shares).apply(scores.probabilities)
+    figures = {
         "loss": float(np.mean(-log_probs[np.arange(len(rows)), gold] * weights[gold])),
         "accuracy": metrics.accuracy,
         "macro_f1": metrics.macro_f1,
         "label_mass": float(scores.label_mass.mean(dtype=np.float64)),
         "greedy_share": float(scores.greedy.mean()),
-        "temperature": fit_temperature(scores.probabilities, rows.gold, shares) if enough else 1.0,
+        "temperature": temperature,
     }
+    return Validation(figures, Conformal.calibrate(calibrated, rows.gold))
 
 
 def best_entry(history: Sequence[Entry]) -> Entry | None:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from sentilora.adapters import trainable_parameters
+from sentilora.conformal import Conformal
 from sentilora.correction import Correction, label_shares
 from sentilora.devices import peak_memory
 from sentilora.errors import UserError
@@ -57,6 +58,8 @@ class FitResult:
         Bytes, of the process that ended it; see `devices.peak_memory`.
     correction
         What the probabilities of the best weights are brought to mean what they say with.
+    conformal
+        The validation rows' scores by these probabilities; None without validation rows.
     """
 
     best_step: int
@@ -67,6 +70,7 @@ class FitResult:
     environment: dict[str, Any]
     peak_memory: int | None
     correction: Correction
+    conformal: Conformal | None
 
 
 def fit(
@@ -269,14 +273,15 @@ class _Run:
         self.reporter.on_evaluating(step, len(self.validation))
         asked = (self.settings.objective, self.weights, self.shares)
         with self.state.averaged():
+            found = validate(self.scorer, self.validation, *asked)
             entry = {
                 "step": step,
                 "epoch": step / self.schedule.steps_per_epoch,
                 "learning_rate": self.schedule.learning_rate(step) if step else None,
                 "train_loss": self.state.train_loss,
-                **validate(self.scorer, self.validation, *asked),
+                **found.figures,
             }
-            recorded = self.state.record(entry)
+            recorded = self.state.record(entry, found.conformal)
         self.reporter.on_evaluation(recorded)
 
     def save(self) -> None:
@@ -316,4 +321,5 @@ class _Run:
             environment=dict(self.conditions["environment"]),
             peak_memory=peak_memory(self.scorer.device),
             correction=Correction(best["temperature"] if best else 1.0, self.shares),
+            conformal=self.state.conformal,
         )

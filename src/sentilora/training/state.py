@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sentilora.conformal import Conformal
 from sentilora.training.checkpoint import Checkpoint
 from sentilora.training.history import Entry, History, is_better
 from sentilora.training.interrupts import without_interrupts
@@ -31,6 +32,8 @@ class TrainingState:
         The evaluations, as `history` describes them.
     best
         The weights at the best evaluation, on the CPU; empty until there is one.
+    conformal
+        The validation rows' scores at the best evaluation; None until there is one.
     sums, summed
         The sum of the weights after the steps that are averaged, and how many these are so far.
     """
@@ -54,6 +57,7 @@ class TrainingState:
         self.rows_done = 0
         self.history: History = []
         self.best: dict[str, Tensor] = {}
+        self.conformal: Conformal | None = None
         self.sums: dict[str, Tensor] = {}
         self.summed = 0
         self._loss_sum, self._loss_rows = 0.0, 0  # since the last evaluation
@@ -115,12 +119,14 @@ class TrainingState:
             with without_interrupts():
                 _copy_into(self.parameters, kept)
 
-    def record(self, entry: Entry) -> Entry:
+    def record(self, entry: Entry, conformal: Conformal) -> Entry:
         """Adds an evaluation of the weights in the model; gives it with its `best`."""
         entry = {**entry, "best": is_better(entry, self.history, self.settings.select)}
-        weights = _copies(self.parameters) if entry["best"] else self.best
+        weights, scores = self.best, self.conformal
+        if entry["best"]:
+            weights, scores = _copies(self.parameters), conformal
         with without_interrupts():
-            self.best = weights
+            self.best, self.conformal = weights, scores
             self.history.append(entry)
             self._loss_sum, self._loss_rows = 0.0, 0
         return entry
@@ -142,6 +148,7 @@ class TrainingState:
             "loss_rows": self._loss_rows,
             "seconds": self.seconds,
             "summed": self.summed,
+            "conformal": self.conformal and self.conformal.to_dict(),
         }
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
@@ -167,6 +174,8 @@ class TrainingState:
         self._seconds_before = saved["seconds"]
         self.best = checkpoint.tensors("best")
         self.summed = saved["summed"]
+        kept = saved.get("conformal")  # a run that an older sentilora began has none
+        self.conformal = kept and Conformal.from_dict(kept)
         self.sums = {
             name: total.to(self.parameters[name].device)
             for name, total in checkpoint.tensors("sums").items()
