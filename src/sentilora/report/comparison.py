@@ -1,0 +1,46 @@
+"""A comparison as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sentilora.comparison import Comparison, Contender
+from sentilora.comparison.tables import (
+    LEGEND,
+    PAIRS_LEGEND,
+    costs_table,
+    pairs_table,
+    quality_table,
+)
+from sentilora.evaluation.tables import TITLES
+from sentilora.report.page import render
+from sentilora.report.plots import Point, accuracy_plot, learning_plot, speed_plot
+from sentilora.report.tables import grid
+from sentilora.training.history import Entry
+
+
+def comparison_page(comparison: Comparison, curves: Mapping[str, Sequence[Entry]]) -> str:
+    """The page's HTML; `curves` has the history of each run by its title."""
+    points = [_point(one) for one in comparison.contenders]
+    speeds = [one.over_runs(lambda run: run.rows_per_second)[0] for one in comparison.contenders]
+    baselines = [
+        Point(TITLES[name], figures.accuracy, *figures.accuracy_interval)
+        for name, figures in comparison.baselines.items()
+    ]
+    return render(
+        "comparison.html",
+        comparison=comparison,
+        accuracies=accuracy_plot([*points, *baselines]),
+        quality=grid(quality_table(comparison)),
+        remarks=(*comparison.notes, LEGEND),
+        costs=grid(costs_table(comparison)),
+        speed=speed_plot(list(zip(points, speeds, strict=True))),
+        pairs=grid(pairs_table(comparison.pairs)) if comparison.pairs else None,
+        pairs_legend=PAIRS_LEGEND,
+        learning=learning_plot(curves) if curves else None,
+    )
+
+
+def _point(one: Contender) -> Point:
+    value = one.over_runs(lambda run: run.tuned.accuracy)[0]
+    return Point(one.name, value, *one.accuracy_interval, main=True)

@@ -1,0 +1,90 @@
+"""An evaluation as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from markupsafe import Markup
+
+from sentilora.artifact import Artifact
+from sentilora.correction import Correction
+from sentilora.data.dataset import Example
+from sentilora.evaluation import Evaluation
+from sentilora.evaluation.calibration import Bin, reliability
+from sentilora.evaluation.errors import WORST, worst_errors
+from sentilora.evaluation.evaluate import TUNED
+from sentilora.evaluation.tables import (
+    LEGEND,
+    MATRIX_LABELS,
+    TITLES,
+    accuracy_text,
+    comparison_table,
+    confusion_table,
+    per_class_table,
+)
+from sentilora.report.page import render, shortened
+from sentilora.report.plots import Point, accuracy_plot, learning_plot, reliability_plot
+from sentilora.report.tables import confusion_map, grid
+from sentilora.scoring import Scores
+
+
+def evaluation_page(
+    evaluation: Evaluation,
+    artifact: Artifact,
+    scores: Scores,
+    examples: Sequence[Example],
+    *,
+    shown: Callable[[str], Markup] = shortened,
+) -> str:
+    """The page's HTML.
+
+    Parameters
+    ----------
+    artifact
+        The adapter that was measured.
+    scores, examples
+        [N] the tuned model's scores of the rows that `evaluation` is about, and these rows.
+    shown
+        Makes HTML of a text that was got wrong.
+    """
+    tuned = evaluation.tuned
+    gold = [example.label for example in examples]
+    wrong = sum(said != true for said, true in zip(scores.predicted, gold, strict=True))
+    worst = worst_errors(scores, examples, artifact.task.labels)
+    few_labels = len(tuned.labels) <= MATRIX_LABELS
+    history = artifact.metrics["history"]
+    return render(
+        "evaluation.html",
+        evaluation=evaluation,
+        run=artifact.path.absolute().name,
+        base=artifact.base.name,
+        headline=accuracy_text(tuned),
+        against=grid(comparison_table(evaluation)),
+        remarks=(*evaluation.notes, LEGEND),
+        accuracies=accuracy_plot(
+            [
+                Point(TITLES[name], figures.accuracy, *figures.accuracy_interval, name == TUNED)
+                for name, figures in evaluation.results.items()
+            ]
+        ),
+        by_label=grid(per_class_table(tuned)),
+        confusion=confusion_map(tuned.labels, tuned.confusion) if few_labels else None,
+        confusions=grid(confusion_table(tuned)),
+        temperature=scores.correction.temperature,
+        reliability=reliability_plot(*_bins(scores, gold)),
+        learning=learning_plot({"this run": history}) if len(history) > 1 else None,
+        history=history,
+        wrong=wrong,
+        worst=[(error, shown(error.text)) for error in worst],
+        most=WORST,
+    )
+
+
+def _bins(scores: Scores, gold: Sequence[int]) -> tuple[list[Bin], list[Bin] | None]:
+    """With the temperature and, where there is one, before it."""
+    after = reliability(scores.probabilities, gold)
+    if scores.correction.temperature == 1.0:
+        return after, None
+    raw = replace(scores, correction=Correction(1.0, scores.correction.label_shares))
+    return after, reliability(raw.probabilities, gold)
