@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,6 +55,10 @@ def evaluate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the results as JSON on standard output.")
     ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write a page with plots and the worst errors too, such as report.html."),
+    ] = None,
     model: MovedBase = None,
     device: Device = "auto",
     dtype: DType = None,
@@ -66,7 +71,10 @@ def evaluate(
     from sentilora.classifier import load
     from sentilora.evaluation.measuring import data_for, measure
     from sentilora.evaluation.selection import select_rows
+    from sentilora.report.writing import check_report, write_report
 
+    if report is not None:
+        check_report(report)
     dataset, artifact = data_for(
         run,
         data,
@@ -81,7 +89,14 @@ def evaluate(
     classifier = load(
         artifact.path, device=device, dtype=dtype, model=model, trust_remote_code=trust_remote_code
     )
-    evaluation = measure(classifier, dataset, artifact.rows, selection, with_progress)
+    said: dict[Classifier, Any] = {}
+    evaluation = measure(classifier, dataset, artifact.rows, selection, keeping(said))
+    if report is not None:
+        from sentilora.report.evaluation import evaluation_page
+
+        page = evaluation_page(evaluation, artifact, said[classifier], selection.examples)
+        write_report(report, page)
+        say(f"The report is in {report}.")
     if as_json:
         typer.echo(json.dumps(evaluation.to_dict(), indent=1, ensure_ascii=False))
         return
@@ -93,6 +108,23 @@ def show(evaluation: Any) -> None:
     from sentilora.evaluation.tables import evaluation_tables
 
     out().print(evaluation_tables(evaluation))
+
+
+def keeping(
+    said: dict[Classifier, Any],
+) -> Callable[[Classifier, str], Callable[[Sequence[str]], Any]]:
+    """`with_progress`, which puts each classifier's scores into `said`: a report shows rows."""
+
+    def scoring(classifier: Classifier, what: str) -> Callable[[Sequence[str]], Any]:
+        ask = with_progress(classifier, what)
+
+        def score(texts: Sequence[str]) -> Any:
+            said[classifier] = ask(texts)
+            return said[classifier]
+
+        return score
+
+    return scoring
 
 
 def with_progress(classifier: Classifier, what: str) -> Callable[[Sequence[str]], Any]:

@@ -37,7 +37,7 @@ def domains_page(cells: Sequence[Cell], notes: Sequence[str]) -> str:
 
 
 def accuracy_map(cells: Sequence[Cell]) -> HeatMap:
-    """The accuracies in %, the untuned base's below; a field is as strong as it is beyond chance."""
+    """The accuracies in %, the untuned base's below; the further beyond chance, the stronger."""
     found = _map(cells, lambda cell: _accuracy(cell.metrics.accuracy, cell))
     own = {cell.domain: cell for cell in cells if cell.domain == cell.model}
     untuned = tuple(

@@ -15,6 +15,7 @@ from sentilora.evaluation.calibration import Bin, reliability
 from sentilora.evaluation.errors import WORST, worst_errors
 from sentilora.evaluation.evaluate import TUNED
 from sentilora.evaluation.tables import (
+    ABSENT,
     LEGEND,
     MATRIX_LABELS,
     TITLES,
@@ -25,8 +26,9 @@ from sentilora.evaluation.tables import (
 )
 from sentilora.report.page import render, shortened
 from sentilora.report.plots import Point, accuracy_plot, learning_plot, reliability_plot
-from sentilora.report.tables import confusion_map, grid
+from sentilora.report.tables import Grid, Row, confusion_map, grid
 from sentilora.scoring import Scores
+from sentilora.training.history import Entry, best_entry
 
 
 def evaluation_page(
@@ -73,12 +75,32 @@ def evaluation_page(
         confusions=grid(confusion_table(tuned)),
         temperature=scores.correction.temperature,
         reliability=reliability_plot(*_bins(scores, gold)),
-        learning=learning_plot({"this run": history}) if len(history) > 1 else None,
-        history=history,
+        learning=learning_plot(history) if len(history) > 1 else None,
+        validations=_validations(history),
         wrong=wrong,
         worst=[(error, shown(error.text)) for error in worst],
         most=WORST,
     )
+
+
+def _validations(history: Sequence[Entry]) -> Grid:
+    """A line an evaluation of the training; the best stands out."""
+    best = best_entry(history)
+    rows = [
+        Row(
+            f"{entry['step']:,}",
+            (
+                ABSENT if entry["train_loss"] is None else f"{entry['train_loss']:.3f}",
+                f"{entry['loss']:.3f}",
+                f"{100 * entry['accuracy']:.1f} %",
+                f"{entry['macro_f1']:.3f}",
+            ),
+            "strong" if entry is best else "",
+        )
+        for entry in history
+    ]
+    headings = ("training loss", "loss", "accuracy", "macro-F1")
+    return Grid("step", headings, (False,) * len(headings), tuple(rows))
 
 
 def _bins(scores: Scores, gold: Sequence[int]) -> tuple[list[Bin], list[Bin] | None]:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LINE = 34  # px that a line of a plot of names takes
-NAME = 44  # characters of a name that fit beside a plot
+LINE = 40  # px that a line of a plot of names takes
+NAME = 42  # characters of a name that fit beside a plot
 MARKERS = "osD^vP"  # beside colours, for those who can't tell them apart
 
 
@@ -55,7 +55,7 @@ def paint_accuracy(figure: Figure, points: Sequence[Point]) -> None:
         axes.annotate(
             _short(point.name),
             (0, line),
-            (0, 7),
+            (0, 6),
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
             va="bottom",
@@ -93,7 +93,7 @@ def paint_reliability(
     top.set(ylabel="right, %", ylim=(-4, 104))
     top.grid()
     if before is not None:
-        top.legend(loc="upper left")
+        top.legend(loc="lower right")
     rows = [each.rows for each in after]
     edges = [100 * each.low for each in after]
     widths = [100 * (each.high - each.low) for each in after]
@@ -101,63 +101,55 @@ def paint_reliability(
     below.set(xlabel="sure, %", ylabel="rows", xlim=(100 * least - 2, 102))
 
 
-def learning_plot(curves: Mapping[str, Sequence[Entry]], name: str = "learning") -> Markup:
-    """Loss and validation figures of one run or more by step; `curves` has the runs' histories."""
+def learning_plot(history: Sequence[Entry]) -> Markup:
+    """Loss and validation figures of a run by step."""
+    return draw(
+        "learning",
+        f"Learning curves: training and validation loss, accuracy and macro-F1. {_kept(history)}.",
+        330,
+        lambda figure: paint_learning(figure, history),
+    )
+
+
+def paint_learning(figure: Figure, history: Sequence[Entry]) -> None:
+    """Losses above, validation figures below; the best evaluation stands out."""
+    losses, shares = _two_by_step(figure)
+    first, second = {**_line(0), "color": BLUE}, {**_line(1), "color": ORANGE}
+    losses.plot(*_trained(history), label="training", **second)
+    losses.plot(*_by_step(history, "loss"), label="validation", **first)
+    shares.plot(*_by_step(history, "macro_f1", 100), label="macro-F1", **second)
+    shares.plot(*_by_step(history, "accuracy", 100), label="accuracy", **first)
+    _circle(shares, history, BLUE, "the best")
+    losses.legend(ncols=2)
+    shares.legend(ncols=3)
+
+
+def learning_curves_plot(runs: Mapping[str, Sequence[Sequence[Entry]]]) -> Markup:
+    """Loss and validation accuracy by step of several runs; `runs` has their histories by what
+    they are runs of."""
     said = "; ".join(
-        f"{run} keeps step {best['step']:,} with validation loss {best['loss']:.3f} and accuracy "
-        f"{100 * best['accuracy']:.1f} %"
-        for run, history in curves.items()
-        if (best := best_entry(history)) is not None
+        f"{name}: {_kept(history)}" for name, histories in runs.items() for history in histories
     )
     return draw(
-        name,
+        "learning",
         f"Learning curves. {said}.",
-        330 + (14 * len(curves) if len(curves) > 1 else 0),
-        lambda figure: paint_learning(figure, curves),
+        330 + 16 * len(runs),
+        lambda figure: paint_learning_curves(figure, runs),
     )
 
 
-def paint_learning(figure: Figure, curves: Mapping[str, Sequence[Entry]]) -> None:
-    """Loss above, accuracy below; the kept step stands out."""
-    losses, shares = figure.subplots(2, sharex=True)
-    alone = len(curves) == 1
-    for number, (run, history) in enumerate(curves.items()):
-        steps = [entry["step"] for entry in history]
-        line = _line(number)
-        other = {**line, "color": ORANGE, "marker": "s"} if alone else {**line, "linestyle": ":"}
-        trained = [entry for entry in history if entry["train_loss"] is not None]
-        losses.plot(
-            [entry["step"] for entry in trained],
-            [entry["train_loss"] for entry in trained],
-            label="training" if alone else None,
-            **{**other, "marker": "s" if alone else None},
-        )
-        label = "validation" if alone else _short(run)
-        losses.plot(steps, [entry["loss"] for entry in history], label=label, **line)
-        shares.plot(steps, [100 * entry["accuracy"] for entry in history], label="accuracy", **line)
-        if alone:
-            f1 = [100 * entry["macro_f1"] for entry in history]
-            shares.plot(steps, f1, label="macro-F1", **other)
-        if (best := best_entry(history)) is not None:
-            shares.plot(
-                best["step"],
-                100 * best["accuracy"],
-                marker="o",
-                markersize=11,
-                markerfacecolor="none",
-                color=line["color"],
-                linestyle="",
-                label="the best" if alone else None,
-            )
-    losses.set(ylabel="loss")
-    shares.set(xlabel="step", ylabel="validation, %")
-    for axes in (losses, shares):
-        axes.grid()
-    if alone:
-        losses.legend(ncols=2)
-        shares.legend(ncols=3)
-    else:
-        figure.legend(*losses.get_legend_handles_labels(), loc="outside lower center")
+def paint_learning_curves(figure: Figure, runs: Mapping[str, Sequence[Sequence[Entry]]]) -> None:
+    """A colour a name, a line a run."""
+    losses, shares = _two_by_step(figure)
+    for number, (name, histories) in enumerate(runs.items()):
+        line = {**_line(number), "linewidth": 1.2}
+        for index, history in enumerate(histories):
+            losses.plot(*_trained(history), **{**line, "marker": None, "linestyle": ":"})
+            label = None if index else _short(name)
+            losses.plot(*_by_step(history, "loss"), label=label, **line)
+            shares.plot(*_by_step(history, "accuracy", 100), **line)
+            _circle(shares, history, line["color"])
+    figure.legend(*losses.get_legend_handles_labels(), loc="outside lower center")
 
 
 def speed_plot(points: Sequence[tuple[Point, float]]) -> Markup:
@@ -214,13 +206,13 @@ def paint_calibration(figure: Figure, changes: Sequence[tuple[str, float, float]
         axes.annotate(
             _short(name),
             (0, line),
-            (0, 7),
+            (0, 6),
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
             va="bottom",
         )
     lines = range(len(changes))
-    style = {"linestyle": "", "markersize": 7}
+    style: dict[str, Any] = {"linestyle": "", "markersize": 7}
     axes.plot([one[1] for one in changes], lines, "s", color=ORANGE, label="before", **style)
     axes.plot([one[2] for one in changes], lines, "o", color=BLUE, label="after", **style)
     axes.set(ylim=(len(changes) - 0.5, -0.9), yticks=[], xlabel="expected calibration error")
@@ -249,6 +241,47 @@ def _bins(axes: Axes, bins: Sequence[Bin], colour: str, marker: str, label: str)
         marker=marker,
         markersize=5,
         label=label,
+    )
+
+
+def _two_by_step(figure: Figure) -> tuple[Axes, Axes]:
+    losses, shares = figure.subplots(2, sharex=True)
+    losses.set(ylabel="loss")
+    shares.set(xlabel="step", ylabel="validation, %")
+    for axes in (losses, shares):
+        axes.grid()
+    return losses, shares
+
+
+def _by_step(history: Sequence[Entry], figure: str, times: int = 1) -> tuple[list[int], list[Any]]:
+    return [entry["step"] for entry in history], [times * entry[figure] for entry in history]
+
+
+def _trained(history: Sequence[Entry]) -> tuple[list[int], list[Any]]:
+    return _by_step([entry for entry in history if entry["train_loss"] is not None], "train_loss")
+
+
+def _circle(axes: Axes, history: Sequence[Entry], colour: str, label: str | None = None) -> None:
+    """Around the best evaluation's accuracy."""
+    if (best := best_entry(history)) is not None:
+        place = (best["step"], 100 * best["accuracy"])
+        style: dict[str, Any] = {
+            "marker": "o",
+            "markersize": 11,
+            "markerfacecolor": "none",
+            "linestyle": "",
+        }
+        axes.plot(*place, color=colour, label=label, **style)
+
+
+def _kept(history: Sequence[Entry]) -> str:
+    """What the best evaluation was, in words."""
+    best = best_entry(history)
+    if best is None:
+        return "no evaluation"
+    return (
+        f"the best evaluation was at step {best['step']:,}, with a loss of {best['loss']:.3f} and "
+        f"an accuracy of {100 * best['accuracy']:.1f} %"
     )
 
 

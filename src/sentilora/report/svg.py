@@ -31,8 +31,8 @@ COLOURS = {
     PURPLE: "var(--purple)",
     SKY: "var(--sky)",
 }
-WIDTH = 400  # px of the drawing; a page scales it, and on a phone it stays legible
-FONT = 11  # px
+WIDTH = 360  # px of the drawing; a page scales it, and on a phone it stays legible
+FONT = 12  # px
 _DPI = 72  # what SVG's px are to matplotlib
 _NAMESPACE = "http://www.w3.org/2000/svg"
 _LINK = "{http://www.w3.org/1999/xlink}href"

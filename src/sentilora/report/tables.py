@@ -28,10 +28,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: what its first column holds, the other columns' headings, and its lines."""
+    """A table: what its first column holds, the other columns' headings, and its lines.
+
+    words
+        Whether each of the other columns holds words, not figures.
+    """
 
     corner: str
     headings: tuple[str, ...]
+    words: tuple[bool, ...]
     rows: tuple[Row, ...]
 
 
@@ -62,7 +67,8 @@ def grid(shown: RenderableType) -> Grid:
         Row(name.strip(), tuple(figures), _style(str(row.style or "")))
         for row, (name, *figures) in zip(table.rows, zip(*columns, strict=True), strict=True)
     ]
-    return Grid(headings[0], tuple(headings[1:]), tuple(rows))
+    words = [not any(map(_is_figure, column)) for column in columns[1:]]
+    return Grid(headings[0], tuple(headings[1:]), tuple(words), tuple(rows))
 
 
 def confusion_map(labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> HeatMap:
@@ -96,6 +102,10 @@ def _table(shown: RenderableType) -> Table:
 
 def _plain(cell: RenderableType) -> str:
     return cell.plain if isinstance(cell, Text) else str(cell)
+
+
+def _is_figure(cell: str) -> bool:
+    return cell == ABSENT or cell.lstrip("+-< ")[:1].isdigit()
 
 
 def _style(style: str) -> str:
