@@ -94,7 +94,14 @@ def evaluate(
     if report is not None:
         from sentilora.report.evaluation import evaluation_page
 
-        page = evaluation_page(evaluation, artifact, said[classifier], selection.examples)
+        page = evaluation_page(
+            evaluation,
+            said[classifier],
+            selection.examples,
+            run=artifact.path.absolute().name,
+            base=artifact.base.name,
+            history=artifact.metrics["history"],
+        )
         write_report(report, page)
         say(f"The report is in {report}.")
     if as_json:

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from markupsafe import Markup
 
-from sentilora.artifact import Artifact
 from sentilora.correction import Correction
 from sentilora.data.dataset import Example
 from sentilora.evaluation import Evaluation
@@ -33,34 +32,35 @@ from sentilora.training.history import Entry, best_entry
 
 def evaluation_page(
     evaluation: Evaluation,
-    artifact: Artifact,
     scores: Scores,
     examples: Sequence[Example],
     *,
+    run: str,
+    base: str,
+    history: Sequence[Entry],
     shown: Callable[[str], Markup] = shortened,
 ) -> str:
     """The page's HTML.
 
     Parameters
     ----------
-    artifact
-        The adapter that was measured.
     scores, examples
         [N] the tuned model's scores of the rows that `evaluation` is about, and these rows.
+    run, base, history
+        The names of the adapter and of its base, and the evaluations during its training.
     shown
         Makes HTML of a text that was got wrong.
     """
     tuned = evaluation.tuned
     gold = [example.label for example in examples]
     wrong = sum(said != true for said, true in zip(scores.predicted, gold, strict=True))
-    worst = worst_errors(scores, examples, artifact.task.labels)
+    worst = worst_errors(scores, examples, tuned.labels)
     few_labels = len(tuned.labels) <= MATRIX_LABELS
-    history = artifact.metrics["history"]
     return render(
         "evaluation.html",
         evaluation=evaluation,
-        run=artifact.path.absolute().name,
-        base=artifact.base.name,
+        run=run,
+        base=base,
         headline=accuracy_text(tuned),
         against=grid(comparison_table(evaluation)),
         remarks=(*evaluation.notes, LEGEND),
