@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from command import run
+from huggingface_hub import ModelCard
 from samples import Work, reviews, write_csv
 
 from pages import read_page
@@ -164,3 +165,15 @@ def test_a_report_that_cannot_be_is_refused_at_once(
     message = run("evaluate", adapter, "--report", "page.html", *gone).error
     assert "needs matplotlib" in message
     assert "pip install 'sentilora[report]'" in message
+
+
+def test_the_card_takes_results_on_other_data(broken: Path, here: Path) -> None:
+    write_csv(here / "new.csv", reviews(20, seed=1))
+    told = as_json(broken, "--data", "new.csv", "--update-card")
+    found = ModelCard((broken / "README.md").read_text()).data.eval_results
+    added = {each.metric_type: each.metric_value for each in found if each.dataset_name == "new"}
+    tuned = told["results"]["tuned"]
+    assert added == {"accuracy": round(tuned["accuracy"], 4), "f1": round(tuned["macro_f1"], 4)}
+    assert len(found) == 4
+    assert run("predict", broken, "a text", *FP32).code == 0  # it is still whole
+    assert "--data" in run("evaluate", broken, "--update-card").error

@@ -20,6 +20,7 @@ from sentilora.cli.options import (
     TextColumn,
     TrustRemoteCode,
 )
+from sentilora.errors import UserError
 
 if TYPE_CHECKING:
     from sentilora.classifier import Classifier
@@ -59,6 +60,10 @@ def evaluate(
         Path | None,
         typer.Option(help="Write a page with plots and the worst errors too, such as report.html."),
     ] = None,
+    update_card: Annotated[
+        bool,
+        typer.Option("--update-card", help="Add the results on other data to the model card."),
+    ] = False,
     model: MovedBase = None,
     device: Device = "auto",
     dtype: DType = None,
@@ -75,6 +80,11 @@ def evaluate(
 
     if report is not None:
         check_report(report)
+    if update_card and data is None:
+        raise UserError(
+            "The model card has the results on the run's own data since it was trained. Name "
+            "other data with --data."
+        )
     dataset, artifact = data_for(
         run,
         data,
@@ -104,6 +114,11 @@ def evaluate(
         )
         write_report(report, page)
         say(f"The report is in {report}.")
+    if update_card:
+        from sentilora.card_results import update
+
+        update(artifact.path, evaluation, dataset.hub)
+        say(f"The model card in {artifact.path} has these results now.")
     if as_json:
         typer.echo(json.dumps(evaluation.to_dict(), indent=1, ensure_ascii=False))
         return
