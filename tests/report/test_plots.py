@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from results import evaluated, history
 
 from sentilora.evaluation.calibration import reliability
-from sentilora.report import plots
+from sentilora.report import learning, plots
 from sentilora.report.plots import Point
 
 
@@ -49,7 +49,7 @@ def test_the_bins_of_a_reliability_diagram() -> None:
 def test_a_learning_curve() -> None:
     entries = history()
     figure = Figure()
-    plots.paint_learning(figure, entries)
+    learning.paint_learning(figure, entries)
     trained, validation = lines(figure)
     assert validation.tolist() == [[entry["step"], entry["loss"]] for entry in entries]
     assert trained.tolist() == [[entry["step"], entry["train_loss"]] for entry in entries[1:]]
@@ -61,7 +61,9 @@ def test_a_learning_curve() -> None:
 
 def test_the_learning_curves_of_several_runs_share_a_colour() -> None:
     figure = Figure()
-    plots.paint_learning_curves(figure, {"a": [history(), history(seed=1)], "b": [history(seed=2)]})
+    learning.paint_learning_curves(
+        figure, {"a": [history(), history(seed=1)], "b": [history(seed=2)]}
+    )
     drawn = [line for line in figure.axes[0].lines if line.get_linestyle() == "-"]
     assert len(drawn) == 3
     first, second, third = (line.get_color() for line in drawn)

@@ -15,8 +15,9 @@ from sentilora.comparison.tables import (
 )
 from sentilora.evaluation.tables import TITLES
 from sentilora.planned_runs import PlannedRun
+from sentilora.report.learning import learning_curves_plot
 from sentilora.report.page import render
-from sentilora.report.plots import Point, accuracy_plot, learning_curves_plot, speed_plot
+from sentilora.report.plots import Point, accuracy_plot, speed_plot
 from sentilora.report.tables import grid
 from sentilora.training.history import Entry, History
 

@@ -23,8 +23,9 @@ from sentilora.evaluation.tables import (
     confusion_table,
     per_class_table,
 )
+from sentilora.report.learning import learning_plot
 from sentilora.report.page import render, shortened
-from sentilora.report.plots import Point, accuracy_plot, learning_plot, reliability_plot
+from sentilora.report.plots import Point, accuracy_plot, reliability_plot
 from sentilora.report.tables import Grid, Row, confusion_map, grid
 from sentilora.scoring import Scores
 from sentilora.training.history import Entry, best_entry

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,6 @@ from markupsafe import Markup
 
 from sentilora.evaluation.calibration import Bin
 from sentilora.report.svg import BLUE, INK, ORANGE, SERIES, draw, printable
-from sentilora.training.history import Entry, best_entry
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +52,7 @@ def paint_accuracy(figure: Figure, points: Sequence[Point]) -> None:
         colour = BLUE if point.main else INK
         _whiskers(axes, point, line, colour)
         axes.annotate(
-            _short(point.name),
+            short_name(point.name),
             (0, line),
             (0, 6),
             xycoords=("axes fraction", "data"),
@@ -101,57 +100,6 @@ def paint_reliability(
     below.set(xlabel="sure, %", ylabel="rows", xlim=(100 * least - 2, 102))
 
 
-def learning_plot(history: Sequence[Entry]) -> Markup:
-    """Loss and validation figures of a run by step."""
-    return draw(
-        "learning",
-        f"Learning curves: training and validation loss, accuracy and macro-F1. {_kept(history)}.",
-        330,
-        lambda figure: paint_learning(figure, history),
-    )
-
-
-def paint_learning(figure: Figure, history: Sequence[Entry]) -> None:
-    """Losses above, validation figures below; the best evaluation stands out."""
-    losses, shares = _two_by_step(figure)
-    first, second = {**_line(0), "color": BLUE}, {**_line(1), "color": ORANGE}
-    losses.plot(*_trained(history), label="training", **second)
-    losses.plot(*_by_step(history, "loss"), label="validation", **first)
-    shares.plot(*_by_step(history, "macro_f1", 100), label="macro-F1", **second)
-    shares.plot(*_by_step(history, "accuracy", 100), label="accuracy", **first)
-    _circle(shares, history, BLUE, "the best")
-    losses.legend(ncols=2)
-    shares.legend(ncols=3)
-
-
-def learning_curves_plot(runs: Mapping[str, Sequence[Sequence[Entry]]]) -> Markup:
-    """Loss and validation accuracy by step of several runs; `runs` has their histories by what
-    they are runs of."""
-    said = "; ".join(
-        f"{name}: {_kept(history)}" for name, histories in runs.items() for history in histories
-    )
-    return draw(
-        "learning",
-        f"Learning curves. {said}.",
-        330 + 16 * len(runs),
-        lambda figure: paint_learning_curves(figure, runs),
-    )
-
-
-def paint_learning_curves(figure: Figure, runs: Mapping[str, Sequence[Sequence[Entry]]]) -> None:
-    """A colour a name, a line a run."""
-    losses, shares = _two_by_step(figure)
-    for number, (name, histories) in enumerate(runs.items()):
-        line = {**_line(number), "linewidth": 1.2}
-        for index, history in enumerate(histories):
-            losses.plot(*_trained(history), **{**line, "marker": None, "linestyle": ":"})
-            label = None if index else _short(name)
-            losses.plot(*_by_step(history, "loss"), label=label, **line)
-            shares.plot(*_by_step(history, "accuracy", 100), **line)
-            _circle(shares, history, line["color"])
-    figure.legend(*losses.get_legend_handles_labels(), loc="outside lower center")
-
-
 def speed_plot(points: Sequence[tuple[Point, float]]) -> Markup:
     """Accuracy with its interval over rows a second, each point numbered as in the list."""
     said = "; ".join(
@@ -169,7 +117,7 @@ def paint_speed(figure: Figure, points: Sequence[tuple[Point, float]]) -> None:
     """A point a contender, with its interval."""
     axes = figure.subplots()
     for number, (point, speed) in enumerate(points):
-        line = _line(number)
+        line = series(number)
         axes.errorbar(
             speed,
             100 * point.value,
@@ -179,7 +127,7 @@ def paint_speed(figure: Figure, points: Sequence[tuple[Point, float]]) -> None:
             markersize=7,
             linewidth=1.2,
             linestyle="",
-            label=_short(point.name),
+            label=short_name(point.name),
         )
     axes.set(xlabel="rows a second", ylabel="accuracy, %")
     axes.set_xlim(0, 1.1 * max(speed for _, speed in points))
@@ -204,7 +152,7 @@ def paint_calibration(figure: Figure, changes: Sequence[tuple[str, float, float]
     for line, (name, before, after) in enumerate(changes):
         axes.plot([before, after], [line, line], color=INK, linewidth=1, alpha=0.5)
         axes.annotate(
-            _short(name),
+            short_name(name),
             (0, line),
             (0, 6),
             xycoords=("axes fraction", "data"),
@@ -244,53 +192,13 @@ def _bins(axes: Axes, bins: Sequence[Bin], colour: str, marker: str, label: str)
     )
 
 
-def _two_by_step(figure: Figure) -> tuple[Axes, Axes]:
-    losses, shares = figure.subplots(2, sharex=True)
-    losses.set(ylabel="loss")
-    shares.set(xlabel="step", ylabel="validation, %")
-    for axes in (losses, shares):
-        axes.grid()
-    return losses, shares
-
-
-def _by_step(history: Sequence[Entry], figure: str, times: int = 1) -> tuple[list[int], list[Any]]:
-    return [entry["step"] for entry in history], [times * entry[figure] for entry in history]
-
-
-def _trained(history: Sequence[Entry]) -> tuple[list[int], list[Any]]:
-    return _by_step([entry for entry in history if entry["train_loss"] is not None], "train_loss")
-
-
-def _circle(axes: Axes, history: Sequence[Entry], colour: str, label: str | None = None) -> None:
-    """Around the best evaluation's accuracy."""
-    if (best := best_entry(history)) is not None:
-        place = (best["step"], 100 * best["accuracy"])
-        style: dict[str, Any] = {
-            "marker": "o",
-            "markersize": 11,
-            "markerfacecolor": "none",
-            "linestyle": "",
-        }
-        axes.plot(*place, color=colour, label=label, **style)
-
-
-def _kept(history: Sequence[Entry]) -> str:
-    """What the best evaluation was, in words."""
-    best = best_entry(history)
-    if best is None:
-        return "no evaluation"
-    return (
-        f"the best evaluation was at step {best['step']:,}, with a loss of {best['loss']:.3f} and "
-        f"an accuracy of {100 * best['accuracy']:.1f} %"
-    )
-
-
-def _line(number: int) -> dict[str, Any]:
+def series(number: int) -> dict[str, Any]:
+    """How the line or point of that number looks, as matplotlib takes it."""
     colour = SERIES[number % len(SERIES)]
     return {"color": colour, "marker": MARKERS[number % len(MARKERS)], "markersize": 4}
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
     """A name on one line of a plot; the page's table has the whole of it."""
     name = printable(name)
     return name if len(name) <= NAME else name[: NAME - 1] + "…"
