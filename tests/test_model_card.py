@@ -10,7 +10,10 @@ from huggingface_hub import ModelCard
 
 from sentilora.adapters import AdapterSettings, ParameterCount
 from sentilora.bases import BaseIdentity
+from sentilora.card_results import with_results
 from sentilora.correction import Correction
+from sentilora.data.dataset import HubAddress
+from sentilora.errors import UserError
 from sentilora.evaluation import Evaluation
 from sentilora.evaluation.metrics import classification_metrics
 from sentilora.model_card import model_card
@@ -60,7 +63,7 @@ def card(**changes: Any) -> str:
         "parameters": ParameterCount(trained=1234, total=1_000_000),
         "training": TrainSettings().to_dict(),
         "data_name": "films",
-        "data_hub_name": "someone/films",
+        "data_hub": HubAddress("someone/films"),
         "row_counts": {"train": 20, "validation": 5, "test": 9},
         "correction": Correction(),
         "evaluation": evaluation(),
@@ -81,7 +84,59 @@ def test_the_hub_can_read_its_metadata() -> None:
     assert results["accuracy"].dataset_type == "someone/films"
     assert results["accuracy"].dataset_split == "test"
     assert results["f1"].metric_name == "Macro-F1"
+    assert results["f1"].metric_args == {"average": "macro"}
     assert results["f1"].metric_value == pytest.approx(0.8730, abs=1e-4)
+
+
+def test_where_on_the_hub_the_data_is_is_said_as_far_as_it_is_known() -> None:
+    hub = HubAddress("someone/films", "short", "refs/convert/parquet")
+    for each in ModelCard(card(data_hub=hub)).data.eval_results:
+        assert (each.dataset_config, each.dataset_revision) == ("short", "refs/convert/parquet")
+    for each in ModelCard(card()).data.eval_results:
+        assert (each.dataset_config, each.dataset_revision) == (None, None)
+
+
+def elsewhere(accuracy: float, data: str = "shops", split: str = "test") -> Evaluation:
+    tuned = replace(evaluation().tuned, accuracy=accuracy)
+    return replace(evaluation(), data=data, split=split, results={"tuned": tuned})
+
+
+def test_results_on_other_data_are_added() -> None:
+    updated = with_results(card() + "\n## Mine\n\nMy own words.\n", elsewhere(0.625), None)
+    parsed = ModelCard(updated)
+    found = [
+        (each.dataset_name, each.metric_type, each.metric_value)
+        for each in parsed.data.eval_results
+    ]
+    own = [
+        (each.dataset_name, each.metric_type, each.metric_value)
+        for each in ModelCard(card()).data.eval_results
+    ]
+    assert found == [*own, ("shops", "accuracy", 0.625), ("shops", "f1", own[1][2])]
+    assert parsed.text.startswith(ModelCard(card()).text)
+    assert "My own words." in parsed.text
+    section = parsed.text.split("## Results on other data\n\n")[1]
+    assert section.startswith("### shops (test)\n\n8 rows of shops (test)")
+    assert "| This adapter | 62.5% |" in section
+    data, before = parsed.data.to_dict(), ModelCard(card()).data.to_dict()
+    assert {**data, "model-index": None} == {**before, "model-index": None}
+
+
+def test_results_on_the_same_data_are_replaced() -> None:
+    first = with_results(with_results(card(), elsewhere(0.5), None), elsewhere(0.6, "a.b*"), None)
+    again = with_results(first, elsewhere(0.75), None)
+    assert again == with_results(again, elsewhere(0.75), None)
+    text = ModelCard(again).text
+    assert text.count("## Results on other data") == text.count("### shops (test)") == 1
+    assert "50.0%" not in text.split("## Results on other data")[1]
+    assert "| This adapter | 60.0% |" in text
+    other = ModelCard(with_results(again, elsewhere(0.8, split="validation"), None))
+    assert len(other.data.eval_results) == 8
+
+
+def test_a_card_that_was_damaged_is_refused() -> None:
+    with pytest.raises(UserError, match="metadata"):
+        with_results("---\n- a list\n---\n", elsewhere(0.5), None)
 
 
 def test_it_holds_labels_prompt_and_results_with_intervals() -> None:
@@ -111,7 +166,7 @@ def test_a_base_from_disk_and_data_from_a_file_name_nothing_on_the_hub() -> None
         licence=None,
         quantization={"file": "x.gguf", "file_sha256": "ab" * 32, "tensors": {"F32": 3, "Q4_1": 9}},
     )
-    parsed = ModelCard(card(base=base, data_hub_name=None))
+    parsed = ModelCard(card(base=base, data_hub=None))
     assert parsed.data.base_model is None
     assert parsed.data.license is None
     assert parsed.data.datasets is None
@@ -133,7 +188,9 @@ def test_a_template_cannot_break_out_of_its_fence(template: str) -> None:
 
 @pytest.mark.parametrize("name", ["yes", "a: b", "'quoted\"", "1.0", "#x", "Filme – schön"])
 def test_names_are_quoted_as_yaml_wants_them(name: str) -> None:
-    data = ModelCard(card(name=name, data_name=name, data_hub_name=None)).data
+    measured = replace(evaluation(), data=name)
+    text = card(name=name, data_name=name, data_hub=None, evaluation=measured)
+    data = ModelCard(text).data
     assert data.model_name == name
     assert data.eval_results[0].dataset_name == name
 

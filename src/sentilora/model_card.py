@@ -6,23 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub import ModelCardData
 
 from sentilora.adapters import AdapterSettings, ParameterCount
 from sentilora.bases import BaseIdentity
+from sentilora.card_results import hub_results, results_table
 from sentilora.correction import Correction
-from sentilora.evaluation import Evaluation, Metrics
+from sentilora.data.dataset import HubAddress
+from sentilora.evaluation import Evaluation
 from sentilora.task import Task
-
-_NAMES = {
-    "tuned": "This adapter",
-    "untuned": "The base without it, same prompt",
-    "untuned_contextual_calibration": "The same, contextual calibration",
-    "untuned_pmi": "The same, PMI",
-    "tfidf_logistic_regression": "TF-IDF + logistic regression",
-    "majority_class": "Majority class",
-}
-
 
 def model_card(
     *,
@@ -33,14 +25,14 @@ def model_card(
     parameters: ParameterCount,
     training: Mapping[str, Any],
     data_name: str,
-    data_hub_name: str | None,
+    data_hub: HubAddress | None,
     row_counts: Mapping[str, int],
     correction: Correction,
     evaluation: Evaluation | None,
 ) -> str:
     """The card's text. Figures are those of `evaluation`; nothing is claimed without one."""
     parts = [
-        f"---\n{_metadata(name, base, data_name, data_hub_name, evaluation).to_yaml()}\n---\n",
+        f"---\n{_metadata(name, base, data_hub, evaluation).to_yaml()}\n---\n",
         f"# {name}\n",
         f"A LoRA adapter on `{base.hub_name or base.name}` that generates one of "
         f"{len(task.labels)} labels for a text: {_list(task.labels)}. "
@@ -52,7 +44,7 @@ def model_card(
         "## Use\n",
         _USAGE,
         "## Results\n",
-        _results(evaluation),
+        results_table(evaluation) if evaluation else "Not measured.\n",
         "## Training\n",
         _training(adapter, training, data_name, row_counts, base),
         "## Limits\n",
@@ -65,36 +57,18 @@ def model_card(
 def _metadata(
     name: str,
     base: BaseIdentity,
-    data_name: str,
-    data_hub_name: str | None,
+    data_hub: HubAddress | None,
     evaluation: Evaluation | None,
 ) -> ModelCardData:
-    results = None
-    if evaluation is not None:
-        results = [
-            EvalResult(
-                task_type="text-classification",
-                dataset_type=data_hub_name or data_name,
-                dataset_name=data_name,
-                dataset_split=evaluation.split,
-                metric_type=metric,
-                metric_name=called,
-                metric_value=round(value, 4),
-            )
-            for metric, called, value in (
-                ("accuracy", "Accuracy", evaluation.tuned.accuracy),
-                ("f1", "Macro-F1", evaluation.tuned.macro_f1),
-            )
-        ]
     return ModelCardData(
         library_name="peft",
         pipeline_tag="text-classification",
         base_model=base.hub_name,
         license=base.licence.lower() if base.licence else None,
-        datasets=[data_hub_name] if data_hub_name else None,
+        datasets=[data_hub.name] if data_hub else None,
         tags=["sentilora", "lora", "text-classification"],
         model_name=name,
-        eval_results=results,
+        eval_results=hub_results(evaluation, data_hub) if evaluation else None,
     )
 
 
@@ -108,36 +82,6 @@ _USAGE = (
     "It is a plain PEFT adapter, too: `peft.PeftModel.from_pretrained(base, folder)` loads it, "
     "and the label is what is likeliest to follow the prompt above.\n"
 )
-
-
-def _results(evaluation: Evaluation | None) -> str:
-    if evaluation is None:
-        return "Not measured.\n"
-    lines = [
-        f"{evaluation.rows:,} rows of {evaluation.data} ({evaluation.split}); "
-        "accuracy with its 95 % Wilson interval.\n",
-        "| | accuracy | 95 % interval | macro-F1 | ECE | label mass | greedy |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {_NAMES[key]} | {_figures(metrics)} |" for key, metrics in evaluation.results.items()
-    ]
-    lines.append("")
-    lines += [note + "\n" for note in evaluation.notes]
-    return "\n".join(lines)
-
-
-def _figures(metrics: Metrics) -> str:
-    low, high = metrics.accuracy_interval
-    mass, greedy = (
-        "–" if value is None else f"{value:.1%}"
-        for value in (metrics.label_mass, metrics.greedy_share)
-    )
-    error = "–" if metrics.calibration_error is None else f"{metrics.calibration_error:.3f}"
-    return (
-        f"{metrics.accuracy:.1%} | {low:.1%}–{high:.1%} | {metrics.macro_f1:.3f} | "
-        f"{error} | {mass} | {greedy}"
-    )
 
 
 def _training(

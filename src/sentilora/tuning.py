@@ -26,6 +26,7 @@ from sentilora.bases import LoadedBase
 from sentilora.canary import Canary
 from sentilora.classifier import Classifier
 from sentilora.data import DataSet, row_hash
+from sentilora.data.dataset import HubAddress
 from sentilora.encoding import PromptEncoder, tokenizer_fingerprint
 from sentilora.evaluation import Evaluation
 from sentilora.evaluation.measuring import Scoring, measure
@@ -122,7 +123,7 @@ def finish(
     )
     selection = select_rows(dataset, None, rows.train, rows.test)
     evaluation = measure(classifier, dataset, rows, selection, scoring)
-    save(tuning, result, settings, rows, run_dir, dataset.name, dataset.hub_name, evaluation)
+    save(tuning, result, settings, rows, run_dir, dataset.name, dataset.hub, evaluation)
     shutil.rmtree(run_dir / FOLDER)
     return evaluation
 
@@ -134,7 +135,7 @@ def save(
     rows: RowHashes,
     folder: Path,
     data_name: str,
-    data_hub_name: str | None = None,
+    data_hub: HubAddress | None = None,
     evaluation: Evaluation | None = None,
 ) -> Artifact:
     """Write the adapter folder, with the card; `evaluation` is what is claimed of it."""
@@ -168,7 +169,7 @@ def save(
             parameters=tuning.parameters,
             training=settings.to_dict(),
             data_name=data_name,
-            data_hub_name=data_hub_name,
+            data_hub=data_hub,
             row_counts={split: len(getattr(rows, split)) for split in _SPLITS},
             correction=result.correction,
             evaluation=evaluation,

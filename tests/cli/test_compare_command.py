@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pytest
 from command import run
 from samples import Work, reviews, write_csv
+
+from pages import read_page
 
 FP32 = ("--device", "cpu", "--dtype", "float32")
 SHORT = ("--options", "--epochs 1 --batch-size 12 --max-length 128")
@@ -69,6 +73,28 @@ def test_the_tables(compared: Path) -> None:
     for part in ("base, rank 1", "TF-IDF + log. reg.", "What they cost", "Do they differ?"):
         assert part in said
     assert max(map(len, said.splitlines())) <= 80
+
+
+def test_the_page_beside_the_figures(compared: Path) -> None:
+    page = read_page((compared / "out/report.html").read_text())
+    for one in result(compared)["contenders"]:
+        shares = [100 * each["tuned"]["accuracy"] for each in one["runs"]]
+        shown = f"{mean(shares):.1f} % [{min(shares):.1f}, {max(shares):.1f}]"
+        assert page.tables["The same rows, by each"].line(one["name"])[1] == shown
+    assert "How they learned" in page.text
+    assert page.plots()[-1].count("the best evaluation was at step") == 4
+
+
+def test_without_matplotlib_there_is_no_page(
+    adapter: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    outcome = run("compare", "--run", adapter, "-o", "out", *FP32)
+    assert outcome.code == 0, outcome.err
+    assert "There is no report.html" in outcome.err
+    assert "pip install 'sentilora[report]'" in outcome.err
+    assert Path("out/comparison.json").exists()
+    assert not Path("out/report.html").exists()
 
 
 def test_what_is_done_is_not_done_again(compared: Path, tiny_base: Path) -> None:

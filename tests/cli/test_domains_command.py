@@ -10,6 +10,8 @@ import pytest
 from command import run
 from samples import reviews, write_csv
 
+from pages import read_page
+
 FP32 = ("--device", "cpu", "--dtype", "float32")
 SHORT = ("--options", "--epochs 1 --batch-size 12 --max-length 128")
 
@@ -72,6 +74,14 @@ def test_the_tables(measured: Path) -> None:
     for part in ("Accuracy from domain to domain", "untuned base", "on films", "mixture"):
         assert part in said
     assert max(map(len, said.splitlines())) <= 80
+
+
+def test_the_page_beside_the_figures(measured: Path) -> None:
+    accuracy = read_page((measured / "out/report.html").read_text()).tables["Accuracy, %"]
+    domains = accuracy.lines[0][1:]
+    for (model, domain), cell in cells(measured).items():
+        shown = accuracy.line(model)[domains.index(domain)]
+        assert shown == f"{100 * cell['metrics']['accuracy']:.1f}"
 
 
 def test_what_is_done_is_not_done_again(measured: Path, tiny_base: Path) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command import run
+from huggingface_hub import ModelCard
 from samples import Work, reviews, write_csv
+
+from pages import read_page
 
 FP32 = ("--dtype", "float32")
 
@@ -133,3 +137,43 @@ def test_bad_rows_are_counted_on_standard_error(adapter: Path, here: Path) -> No
 def test_data_that_is_gone_is_named(adapter: Path, here: Path) -> None:
     message = run("evaluate", adapter, "--data", "gone.csv").error
     assert "There is no file 'gone.csv'" in message
+
+
+def test_a_report_has_the_same_figures(adapter: Path, here: Path) -> None:
+    """Its worst errors are rows that `predict` gets wrong, too."""
+    write_csv(here / "new.csv", reviews(20, seed=1))
+    told = as_json(adapter, "--data", "new.csv", "--report", "page.html")
+    page = read_page((here / "page.html").read_text())
+    beside = page.tables["The same rows, by each"]
+    for name, called in (("tuned", "tuned"), ("untuned", "untuned base")):
+        figures = told["results"][name]
+        low, high = (100 * edge for edge in figures["accuracy_interval"])
+        shown = f"{100 * figures['accuracy']:.1f} % [{low:.1f}, {high:.1f}]"
+        assert beside.line(called)[0] == shown
+    assert "base-reviews on new" in page.text
+    wrong = round(20 * (1 - told["results"]["tuned"]["accuracy"]))
+    assert len([tag for tag, _ in page.tags if tag == "blockquote"]) == wrong
+    assert "How it learned" in page.text
+
+
+def test_a_report_that_cannot_be_is_refused_at_once(
+    adapter: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = ("--data", "gone.csv")  # said later
+    assert "no folder" in run("evaluate", adapter, "--report", "no/page.html", *gone).error
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    message = run("evaluate", adapter, "--report", "page.html", *gone).error
+    assert "needs matplotlib" in message
+    assert "pip install 'sentilora[report]'" in message
+
+
+def test_the_card_takes_results_on_other_data(broken: Path, here: Path) -> None:
+    write_csv(here / "new.csv", reviews(20, seed=1))
+    told = as_json(broken, "--data", "new.csv", "--update-card")
+    found = ModelCard((broken / "README.md").read_text()).data.eval_results
+    added = {each.metric_type: each.metric_value for each in found if each.dataset_name == "new"}
+    tuned = told["results"]["tuned"]
+    assert added == {"accuracy": round(tuned["accuracy"], 4), "f1": round(tuned["macro_f1"], 4)}
+    assert len(found) == 4
+    assert run("predict", broken, "a text", *FP32).code == 0  # it is still whole
+    assert "--data" in run("evaluate", broken, "--update-card").error

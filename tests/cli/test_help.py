@@ -8,7 +8,17 @@ import sys
 import pytest
 from command import SOURCES, run
 
-COMMANDS = ([], ["train"], ["evaluate"], ["predict"], ["behaviour"], ["bases"], ["bases", "add"])
+COMMANDS = (
+    [],
+    ["train"],
+    ["evaluate"],
+    ["predict"],
+    ["behaviour"],
+    ["compare"],
+    ["domains"],
+    ["bases"],
+    ["bases", "add"],
+)
 HEAVY = (
     "torch",
     "transformers",
@@ -22,6 +32,8 @@ HEAVY = (
     "huggingface_hub",
     "safetensors",
     "tokenizers",
+    "matplotlib",
+    "jinja2",
 )
 
 

@@ -12,6 +12,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from datasets.exceptions import DatasetNotFoundError
 
 from sentilora.data import DataOptions, load_data
+from sentilora.data.dataset import HubAddress
 from sentilora.errors import UserError
 
 Loader = Callable[[DatasetDict], list[tuple[str, Any]]]
@@ -73,7 +74,7 @@ def test_names_and_film_sets(serve: Loader, spec: str, hub_name: str, name: str)
     asked = serve(sst2_like())
     data = load_data(spec, DataOptions(revision="abc"))
     assert asked == [(hub_name, "abc")]
-    assert (data.name, data.hub_name, data.origin) == (name, hub_name, hub_name)
+    assert (data.name, data.hub, data.origin) == (name, HubAddress(hub_name, None, "abc"), hub_name)
     assert data.subject == "movie review"
 
 
@@ -83,6 +84,9 @@ def test_a_known_set_in_its_configuration(serve: Loader) -> None:
     assert asked == [
         ("takala/financial_phrasebank", "sentences_50agree", "refs/convert/parquet"),
     ]
+    assert data.hub == HubAddress(
+        "takala/financial_phrasebank", "sentences_50agree", "refs/convert/parquet"
+    )
     assert (data.name, data.subject) == ("financial_phrasebank", "financial news sentence")
 
 
@@ -201,7 +205,7 @@ def test_folder_as_the_hub_lays_it_out(own_cache: None, tmp_path: Path) -> None:
     data = load_data(str(folder))
     assert data.labels == ("negative", "positive")
     assert len(data.validation) == 10
-    assert (data.name, data.hub_name, data.origin) == ("rotten_tomatoes", None, str(folder))
+    assert (data.name, data.hub, data.origin) == ("rotten_tomatoes", None, str(folder))
     assert data.subject == "movie review"
 
 

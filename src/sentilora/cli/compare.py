@@ -14,10 +14,12 @@ import typer
 from sentilora.cli.console import out, say
 from sentilora.cli.evaluate import with_progress
 from sentilora.cli.options import Device, DType
+from sentilora.cli.study_report import keep_report
 from sentilora.errors import UserError
 
 if TYPE_CHECKING:
     from sentilora.comparison import Comparison, Spec
+    from sentilora.planned_runs import PlannedRun
 
 RESULT = "comparison.json"
 _ROWS = ("text_column", "label_column", "labels", "data_revision")  # how the rows are understood
@@ -81,7 +83,7 @@ def compare(
     keep_plan(every, output)
     training_runs.train_all(every)
     found = measure_runs(every, asked.data, output / "measured", with_progress, device, dtype)
-    _show(found, output, as_json)
+    _show(found, every, output, as_json)
 
 
 def _read(path: Path) -> Spec:
@@ -137,13 +139,19 @@ def _with_splits(spec: Spec, output: Path) -> Spec:
     return replace(spec, data=str(folder), options=kept)
 
 
-def _show(comparison: Comparison, output: Path, as_json: bool) -> None:
+def _show(comparison: Comparison, runs: Sequence[PlannedRun], output: Path, as_json: bool) -> None:
     from sentilora.comparison.tables import comparison_tables
     from sentilora.files import write_json
 
+    def page() -> str:
+        from sentilora.report.comparison import comparison_page, histories
+
+        return comparison_page(comparison, histories(runs))
+
     write_json(output / RESULT, comparison.to_dict())
+    report = keep_report(output, page)
     if as_json:
         typer.echo(json.dumps(comparison.to_dict(), indent=1, ensure_ascii=False))
         return
     out().print(comparison_tables(comparison))
-    say(f"\nThe figures are in {output / RESULT}, the adapters in {output / 'runs'}.")
+    say(f"\nThe figures are in {output / RESULT}, the adapters in {output / 'runs'}. {report}")

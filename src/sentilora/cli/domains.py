@@ -12,6 +12,7 @@ import typer
 from sentilora.cli.console import out, say
 from sentilora.cli.evaluate import with_progress
 from sentilora.cli.options import Device, DType
+from sentilora.cli.study_report import keep_report
 
 RESULT = "domains.json"
 
@@ -64,8 +65,15 @@ def domains(
     cells, notes = matrix(there, runs, answering)
     found = {"cells": [cell.to_dict() for cell in cells], "notes": notes}
     write_json(output / RESULT, found)
+
+    def page() -> str:
+        from sentilora.report.domains import domains_page
+
+        return domains_page(cells, notes)
+
+    report = keep_report(output, page)
     if as_json:
         typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
         return
     out().print(matrix_tables(cells, notes))
-    say(f"\nThe figures are in {output / RESULT}, the adapters in {output / 'runs'}.")
+    say(f"\nThe figures are in {output / RESULT}, the adapters in {output / 'runs'}. {report}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ from sentilora.cli.options import (
     TextColumn,
     TrustRemoteCode,
 )
+from sentilora.errors import UserError
 
 if TYPE_CHECKING:
     from sentilora.classifier import Classifier
@@ -54,6 +56,14 @@ def evaluate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the results as JSON on standard output.")
     ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write a page with plots and the worst errors too, such as report.html."),
+    ] = None,
+    update_card: Annotated[
+        bool,
+        typer.Option("--update-card", help="Add the results on other data to the model card."),
+    ] = False,
     model: MovedBase = None,
     device: Device = "auto",
     dtype: DType = None,
@@ -66,7 +76,15 @@ def evaluate(
     from sentilora.classifier import load
     from sentilora.evaluation.measuring import data_for, measure
     from sentilora.evaluation.selection import select_rows
+    from sentilora.report.writing import check_report, write_report
 
+    if report is not None:
+        check_report(report)
+    if update_card and data is None:
+        raise UserError(
+            "The model card has the results on the run's own data since it was trained. Name "
+            "other data with --data."
+        )
     dataset, artifact = data_for(
         run,
         data,
@@ -81,7 +99,26 @@ def evaluate(
     classifier = load(
         artifact.path, device=device, dtype=dtype, model=model, trust_remote_code=trust_remote_code
     )
-    evaluation = measure(classifier, dataset, artifact.rows, selection, with_progress)
+    said: dict[Classifier, Any] = {}
+    evaluation = measure(classifier, dataset, artifact.rows, selection, keeping(said))
+    if report is not None:
+        from sentilora.report.evaluation import evaluation_page
+
+        page = evaluation_page(
+            evaluation,
+            said[classifier],
+            selection.examples,
+            run=artifact.path.absolute().name,
+            base=artifact.base.name,
+            history=artifact.metrics["history"],
+        )
+        write_report(report, page)
+        say(f"The report is in {report}.")
+    if update_card:
+        from sentilora.card_results import update
+
+        update(artifact.path, evaluation, dataset.hub)
+        say(f"The model card in {artifact.path} has these results now.")
     if as_json:
         typer.echo(json.dumps(evaluation.to_dict(), indent=1, ensure_ascii=False))
         return
@@ -93,6 +130,23 @@ def show(evaluation: Any) -> None:
     from sentilora.evaluation.tables import evaluation_tables
 
     out().print(evaluation_tables(evaluation))
+
+
+def keeping(
+    said: dict[Classifier, Any],
+) -> Callable[[Classifier, str], Callable[[Sequence[str]], Any]]:
+    """`with_progress`, which puts each classifier's scores into `said`: a report shows rows."""
+
+    def scoring(classifier: Classifier, what: str) -> Callable[[Sequence[str]], Any]:
+        ask = with_progress(classifier, what)
+
+        def score(texts: Sequence[str]) -> Any:
+            said[classifier] = ask(texts)
+            return said[classifier]
+
+        return score
+
+    return scoring
 
 
 def with_progress(classifier: Classifier, what: str) -> Callable[[Sequence[str]], Any]:

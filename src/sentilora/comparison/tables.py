@@ -30,18 +30,19 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
     title = f"{comparison.data}, {comparison.split}: {count_rows(comparison.rows)}"
     notes = [Text(note, style="dim") for note in (*comparison.notes, LEGEND)]
     parts: list[RenderableType] = [
-        titled(title, _quality(comparison)),
+        titled(title, quality_table(comparison)),
         *notes,
         "",
-        titled("What they cost", _costs(comparison)),
+        titled("What they cost", costs_table(comparison)),
     ]
     if comparison.pairs:
-        parts += ["", titled("Do they differ?", _pairs(comparison.pairs))]
+        parts += ["", titled("Do they differ?", pairs_table(comparison.pairs))]
         parts.append(Text(PAIRS_LEGEND, style="dim"))
     return Group(*parts)
 
 
-def _quality(comparison: Comparison) -> Table:
+def quality_table(comparison: Comparison) -> Table:
+    """How good each contender and each baseline is."""
     table = plain_table("", "untuned", "accuracy", "macro-F1", "ECE")
     for one in comparison.contenders:
         ece = one.over_runs(lambda run: run.tuned.calibration_error or 0.0)[0]
@@ -66,7 +67,8 @@ def accuracy_of(one: Contender) -> str:
     return f"{100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def _costs(comparison: Comparison) -> Table:
+def costs_table(comparison: Comparison) -> Table:
+    """What each contender takes to train, to keep and to run."""
     table = plain_table("", "trained", "adapter", "training", "memory", "one text", "rows/s")
     for one in comparison.contenders:
         first = one.runs[0]
@@ -87,7 +89,8 @@ def _mean(one: Contender, figure: Callable[[Measured], float]) -> float:
     return one.over_runs(figure)[0]
 
 
-def _pairs(pairs: tuple[Pair, ...]) -> Table:
+def pairs_table(pairs: tuple[Pair, ...]) -> Table:
+    """Whether any two differ; bold where they do."""
     table = plain_table("", "less", "points [95 %]", "p")
     for pair in pairs:
         gap = pair.difference

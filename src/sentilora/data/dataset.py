@@ -94,6 +94,15 @@ class DataOptions:
 
 
 @dataclass(frozen=True)
+class HubAddress:
+    """Where a data set is on the Hub; `config` and `revision` where one was chosen."""
+
+    name: str
+    config: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
 class RawRow:
     """One row as it was read. `row` counts the data rows of its part from 1."""
 
@@ -113,7 +122,7 @@ class RawData:
     parts: dict[str, list[RawRow]]
     subject: str = "text"
     class_names: tuple[str, ...] | None = None
-    hub_name: str | None = None
+    hub: HubAddress | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -178,7 +187,7 @@ class DataSet:
     splits: dict[str, tuple[Example, ...]]
     report: DataReport
     notes: tuple[str, ...] = ()
-    hub_name: str | None = None
+    hub: HubAddress | None = None
 
     @property
     def train(self) -> tuple[Example, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentilora.data.catalog import KnownSet, known_set
-from sentilora.data.dataset import SPLIT_NAMES, DataOptions, RawData, RawRow
+from sentilora.data.dataset import SPLIT_NAMES, DataOptions, HubAddress, RawData, RawRow
 from sentilora.errors import UserError
 
 if TYPE_CHECKING:
@@ -56,7 +56,12 @@ def read_hub(spec: str, options: DataOptions) -> RawData:
             f"folder of that name here. {_WAYS_OUT}"
         )
     name = known.name if known else hub_name.rpartition("/")[2]
-    return _read(hub_name, name, hub_name, options, known=known)
+    address = HubAddress(
+        hub_name,
+        known.config if known else None,
+        options.revision or (known.revision if known else None),
+    )
+    return _read(hub_name, name, address, options, known=known)
 
 
 def read_hub_folder(folder: Path, origin: str, options: DataOptions) -> RawData:
@@ -67,7 +72,7 @@ def read_hub_folder(folder: Path, origin: str, options: DataOptions) -> RawData:
 def _read(
     path: str,
     name: str,
-    hub_name: str | None,
+    hub: HubAddress | None,
     options: DataOptions,
     origin: str | None = None,
     known: KnownSet | None = None,
@@ -88,9 +93,7 @@ def _read(
             f"{', '.join(unused)}. {_WAYS_OUT}"
         )
     notes = (f"Not used: the split {', '.join(unused)} of {path}.",) if unused else ()
-    return RawData(
-        name, origin or path, parts, class_names=class_names, hub_name=hub_name, notes=notes
-    )
+    return RawData(name, origin or path, parts, class_names=class_names, hub=hub, notes=notes)
 
 
 def _load(path: str, revision: str | None, known: KnownSet | None) -> DatasetDict:

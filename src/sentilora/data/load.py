@@ -88,7 +88,7 @@ def load_data(spec: str | None, options: DataOptions | None = None) -> DataSet:
         splits={split: tuple(rows) for split, rows in splits.items()},
         report=DataReport(len(rows), used, tuple(problems)),
         notes=tuple(notes),
-        hub_name=raw.hub_name,
+        hub=raw.hub,
     )
 
 

@@ -23,14 +23,15 @@ LEGEND = (
 def matrix_tables(cells: Sequence[Cell], notes: Sequence[str]) -> RenderableType:
     """The accuracies at a glance, and each cell with its intervals."""
     return Group(
-        titled("Accuracy from domain to domain", _glance(cells)),
+        titled("Accuracy from domain to domain", glance_table(cells)),
         "",
-        titled("Cell by cell", _details(cells)),
-        *(Text(note, style="dim") for note in (*notes, *_left_out(cells), LEGEND)),
+        titled("Cell by cell", details_table(cells)),
+        *(Text(note, style="dim") for note in (*notes, *left_out(cells), LEGEND)),
     )
 
 
-def _glance(cells: Sequence[Cell]) -> Table:
+def glance_table(cells: Sequence[Cell]) -> Table:
+    """The accuracies in %, a line a model, a column a domain."""
     domains = list(dict.fromkeys(cell.domain for cell in cells))
     by_place = {(cell.model, cell.domain): cell for cell in cells}
     table = plain_table("tuned on \\ measured on", *domains)
@@ -55,7 +56,8 @@ def _glance(cells: Sequence[Cell]) -> Table:
     return table
 
 
-def _details(cells: Sequence[Cell]) -> Table:
+def details_table(cells: Sequence[Cell]) -> Table:
+    """A line a cell, under its domain."""
     table = plain_table("", "accuracy [95 %]", "against its own", "untuned", "ECE")
     for domain in dict.fromkeys(cell.domain for cell in cells):
         table.add_row(Text(f"on {domain}", style="bold"))
@@ -74,7 +76,7 @@ def _details(cells: Sequence[Cell]) -> Table:
     return table
 
 
-def _left_out(cells: Sequence[Cell]) -> list[str]:
+def left_out(cells: Sequence[Cell]) -> list[str]:
     """What was left out of which cell, and which labels it is about."""
     notes = []
     for cell in cells:

@@ -1,0 +1,113 @@
+"""An evaluation as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from markupsafe import Markup
+
+from sentilora.correction import Correction
+from sentilora.data.dataset import Example
+from sentilora.evaluation import Evaluation
+from sentilora.evaluation.calibration import Bin, reliability
+from sentilora.evaluation.errors import WORST, worst_errors
+from sentilora.evaluation.evaluate import TUNED
+from sentilora.evaluation.tables import (
+    ABSENT,
+    LEGEND,
+    MATRIX_LABELS,
+    TITLES,
+    accuracy_text,
+    comparison_table,
+    confusion_table,
+    per_class_table,
+)
+from sentilora.report.learning import learning_plot
+from sentilora.report.page import render, shortened
+from sentilora.report.plots import Point, accuracy_plot, reliability_plot
+from sentilora.report.tables import Grid, Row, confusion_map, grid
+from sentilora.scoring import Scores
+from sentilora.training.history import Entry, best_entry
+
+
+def evaluation_page(
+    evaluation: Evaluation,
+    scores: Scores,
+    examples: Sequence[Example],
+    *,
+    run: str,
+    base: str,
+    history: Sequence[Entry],
+    shown: Callable[[str], Markup] = shortened,
+) -> str:
+    """The page's HTML.
+
+    Parameters
+    ----------
+    scores, examples
+        [N] the tuned model's scores of the rows that `evaluation` is about, and these rows.
+    run, base, history
+        The names of the adapter and of its base, and the evaluations during its training.
+    shown
+        Makes HTML of a text that was got wrong.
+    """
+    tuned = evaluation.tuned
+    gold = [example.label for example in examples]
+    wrong = sum(said != true for said, true in zip(scores.predicted, gold, strict=True))
+    worst = worst_errors(scores, examples, tuned.labels)
+    few_labels = len(tuned.labels) <= MATRIX_LABELS
+    return render(
+        "evaluation.html",
+        evaluation=evaluation,
+        run=run,
+        base=base,
+        headline=accuracy_text(tuned),
+        against=grid(comparison_table(evaluation)),
+        remarks=(*evaluation.notes, LEGEND),
+        accuracies=accuracy_plot(
+            [
+                Point(TITLES[name], figures.accuracy, *figures.accuracy_interval, name == TUNED)
+                for name, figures in evaluation.results.items()
+            ]
+        ),
+        by_label=grid(per_class_table(tuned)),
+        confusion=confusion_map(tuned.labels, tuned.confusion) if few_labels else None,
+        confusions=grid(confusion_table(tuned)),
+        temperature=scores.correction.temperature,
+        reliability=reliability_plot(*_bins(scores, gold)),
+        learning=learning_plot(history) if len(history) > 1 else None,
+        validations=_validations(history),
+        wrong=wrong,
+        worst=[(error, shown(error.text)) for error in worst],
+        most=WORST,
+    )
+
+
+def _validations(history: Sequence[Entry]) -> Grid:
+    """A line an evaluation of the training; the best stands out."""
+    best = best_entry(history)
+    rows = [
+        Row(
+            f"{entry['step']:,}",
+            (
+                ABSENT if entry["train_loss"] is None else f"{entry['train_loss']:.3f}",
+                f"{entry['loss']:.3f}",
+                f"{100 * entry['accuracy']:.1f} %",
+                f"{entry['macro_f1']:.3f}",
+            ),
+            "strong" if entry is best else "",
+        )
+        for entry in history
+    ]
+    headings = ("training loss", "loss", "accuracy", "macro-F1")
+    return Grid("step", headings, (False,) * len(headings), tuple(rows))
+
+
+def _bins(scores: Scores, gold: Sequence[int]) -> tuple[list[Bin], list[Bin] | None]:
+    """With the temperature and, where there is one, before it."""
+    after = reliability(scores.probabilities, gold)
+    if scores.correction.temperature == 1.0:
+        return after, None
+    raw = replace(scores, correction=Correction(1.0, scores.correction.label_shares))
+    return after, reliability(raw.probabilities, gold)
