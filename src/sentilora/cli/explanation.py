@@ -111,7 +111,7 @@ def _notes(attribution: Attribution, deletion: Deletion | None) -> Iterator[str]
         )
     if deletion is not None:
         count = len(deletion.named)
-        named = ", ".join(words[k].text for k in deletion.named)
+        named = ", ".join(f'"{words[k].text}"' for k in deletion.named)
         yield (
             f"Without the {_words(count)} that speak most for {label} ({named}) its probability is "
             f"{_percent(deletion.without_named)}, without {_words(count, 'other ')} at random "
