@@ -77,7 +77,7 @@ def _meets(one: Sequence[int], other: Sequence[int]) -> bool:
     return one[0] < other[1] and other[0] < one[1]
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
 def test_credits_are_those_of_a_plain_sum(
     architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,7 +87,7 @@ def test_credits_are_those_of_a_plain_sum(
     plain = Plain(classifier, "positive")
     largest = attribution.most
     assert largest > 0.01
-    assert attribution.scores == pytest.approx(plain.credits(400), abs=0.02 * largest)
+    assert attribution.scores == pytest.approx(plain.credits(100), abs=0.02 * largest)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -21,6 +21,7 @@ _JOINT = (
 _OTHER = (
     r"[^\s_\p{L}\p{M}\p{N}][^\s_\p{L}\p{N}]*"  # with the marks that turn a symbol into an emoji
 )
+_CLOSING = ",.;:!?)"
 _WORD = regex.compile(rf"{_UNSPACED}\p{{M}}*|{_PART}(?:{_JOINT}{_PART})*|{_OTHER}", regex.VERSION1)
 
 
@@ -41,12 +42,13 @@ def words_of(text: str) -> tuple[Word, ...]:
 def without(text: str, spans: Iterable[tuple[int, int]]) -> str:
     """`text` without the characters in `spans`, which don't overlap.
 
-    Where that leaves two spaces, or one at an end, one goes too, so that the text stays one that
-    might have been written.
+    Where that leaves two spaces, or one at an end or before a comma, one goes too, so that the text
+    stays one that might have been written.
     """
     for start, end in sorted(spans, reverse=True):
         before, after = text[:start], text[end:]
-        if (not before or before[-1].isspace()) and (not after or after[0].isspace()):
+        ends = not after or after[0].isspace() or after[0] in _CLOSING
+        if ends and (not before or before[-1].isspace()):
             if after.startswith(" "):
                 after = after[1:]
             elif before.endswith(" "):
