@@ -65,6 +65,22 @@ def test_log_goes_to_standard_error_as_it_is(capsys: pytest.CaptureFixture[str])
     assert captured.out == "result\n"
 
 
+def test_no_control_character_gets_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """However it is printed: as log, as a text, in a table."""
+    from rich.table import Table
+    from rich.text import Text
+
+    hostile = "a \x1b]0;owned\x07 \x9b2J"
+    say(hostile)
+    table = Table("heading")
+    table.add_row(Text(hostile))
+    out().print(Text(hostile), table)
+    captured = capsys.readouterr()
+    assert not set(captured.out + captured.err) & set("\x1b\x07\x9b")
+    assert "a \\u001b]0;owned" in captured.err
+    assert captured.out.count("\\u001b]0;owned") == 2
+
+
 def test_a_users_error_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         fail(UserError("No file 'x[1].csv'. Check the path."))
