@@ -66,7 +66,7 @@ def test_log_goes_to_standard_error_as_it_is(capsys: pytest.CaptureFixture[str])
 
 
 def test_no_control_character_gets_out(capsys: pytest.CaptureFixture[str]) -> None:
-    """However it is printed: as log, as a text, in a table (cut, but for a text that is `shown`)."""
+    """However it is printed: as log, as a text, in a table."""
     from rich.table import Table
     from rich.text import Text
 

@@ -45,7 +45,7 @@ def marked_text(attribution: Attribution) -> Text:
 def check_table(check: DeletionCheck, title: str) -> Table | Group:
     """What became of the label's probability, and what that says."""
     table = plain_table("taken out of each text", "mean fall of the label's probability")
-    table.add_row(f"the {SHARE:.0%} of its words named most", _points(check.named))
+    table.add_row(f"the {100 * SHARE:.0f} % of its words named most", _points(check.named))
     table.add_row("as many others, at random", _points(check.others))
     gap = check.difference
     table.add_row(
