@@ -8,6 +8,7 @@ Classification?"), and an ellipsis stands for what is left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 LongTexts = Literal["beginning", "ends"]
@@ -16,16 +17,40 @@ GAP = " ... "
 _SHARE_OF_BEGINNING = 0.25
 
 
-def shortened(text: str, ends: Sequence[int], keep: int, long_texts: LongTexts) -> tuple[str, int]:
-    """`text` with `keep` of its tokens left, give or take the gap, and how many characters went.
+@dataclass(frozen=True)
+class Read:
+    """What is read of a text.
+
+    text
+        As the model is shown it.
+    spans
+        Which characters of the whole text it holds, from and to, in order; with a `GAP` between
+        where there are two.
+    """
+
+    text: str
+    spans: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def all_of(cls, text: str) -> Read:
+        return cls(text, ((0, len(text)),))
+
+    @property
+    def characters(self) -> int:
+        """How many of the whole text's characters are read."""
+        return sum(end - start for start, end in self.spans)
+
+
+def shortened(text: str, ends: Sequence[int], keep: int, long_texts: LongTexts) -> Read:
+    """`text` with `keep` of its tokens left, give or take the gap.
 
     `ends` are where its tokens end, in characters.
     """
     if keep <= 0:
-        return "", len(text)
+        return Read("", ())
     first = keep if long_texts == "beginning" else max(1, round(keep * _SHARE_OF_BEGINNING))
-    beginning = text[: ends[first - 1]]
+    stop = ends[first - 1]
     if first == keep:
-        return beginning, len(text) - len(beginning)
+        return Read(text[:stop], ((0, stop),))
     end = text[ends[len(ends) - (keep - first) - 1] :].lstrip()
-    return beginning + GAP + end, len(text) - len(beginning) - len(end)
+    return Read(text[:stop] + GAP + end, ((0, stop), (len(text) - len(end), len(text))))

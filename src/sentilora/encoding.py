@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import Any
 
-from sentilora.cutting import shortened
+from sentilora.cutting import Read, shortened
 from sentilora.errors import UserError
 from sentilora.task import Task, clean
 from sentilora.tokenisation import PromptTokenizer
@@ -50,9 +50,9 @@ class EncodedPrompt:
 
 @dataclass(frozen=True)
 class _Fitted:
-    """A text as it is shown, its prompt's ids, and these with each label behind them."""
+    """What is read of a text, its prompt's ids, and these with each label behind them."""
 
-    text: str
+    read: Read
     ids: list[int]
     characters_cut: int
     spoken: list[list[int]]
@@ -103,20 +103,33 @@ class PromptEncoder:
 
     def shown(self, text: str) -> str:
         """What the model is shown of `text`: all of it, unless it is too long."""
-        return self._fitted([clean(text)])[0].text
+        return self.read(text).text
+
+    def read(self, text: str) -> Read:
+        """As `shown`, with where in `text` it stands."""
+        return self._fitted([clean(text)])[0].read
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """For each id of the prompt of `text`, which must not be too long, the characters of `text`
+        that it stands for, from and to; for an id of the template alone they are none."""
+        prompt = self.encode([text])[0]
+        return self._prompts.spans(text)[: len(prompt.ids)]
 
     def _fitted(self, texts: list[str]) -> list[_Fitted]:
         """The texts, each cut to what fits with the longest label behind it."""
         room = self.task.max_length - max(map(len, self.label_ids))
         whole = self._prompts.ids(texts)
         cut = [self._cut(text, ids, room) for text, ids in zip(texts, whole, strict=True)]
-        spoken = self._spoken([text for text, _, _ in cut])
+        spoken = self._spoken([read.text for read, _ in cut])
         for i in range(len(cut)):
             # A label that is joined with the text may take more tokens than it usually does.
             while (over := self._length(spoken[i]) - self.task.max_length) > 0:
                 cut[i] = self._cut(texts[i], whole[i], len(cut[i][1]) - over)
-                spoken[i] = self._spoken([cut[i][0]])[0]
-        return [_Fitted(*each, ids) for each, ids in zip(cut, spoken, strict=True)]
+                spoken[i] = self._spoken([cut[i][0].text])[0]
+        return [
+            _Fitted(read, ids, len(text) - read.characters, with_labels)
+            for text, (read, ids), with_labels in zip(texts, cut, spoken, strict=True)
+        ]
 
     def _checked(self, fitted: _Fitted) -> EncodedPrompt:
         ids, spoken = fitted.ids, fitted.spoken
@@ -141,21 +154,21 @@ class PromptEncoder:
         """How many tokens a prompt and its longest label take."""
         return max(map(len, spoken)) + len(self.terminator)
 
-    def _cut(self, text: str, ids: list[int], room: int) -> tuple[str, list[int], int]:
-        """So much of `text` as fits, give or take a token; its prompt; the characters left out.
+    def _cut(self, text: str, ids: list[int], room: int) -> tuple[Read, list[int]]:
+        """So much of `text` as fits, give or take a token, and its prompt.
 
         Cutting may join or part tokens at the new end, so the cut prompt is encoded whole again,
         and the cut moved until it fits.
         """
         if len(ids) <= room:
-            return text, ids, 0
+            return Read.all_of(text), ids
         ends = self._prompts.ends(text)
-        keep, shorter, lost = len(ends), text, 0
-        while len(ids) > room and shorter:
+        keep, shorter = len(ends), Read.all_of(text)
+        while len(ids) > room and shorter.text:
             keep -= len(ids) - room
-            shorter, lost = shortened(text, ends, keep, self.task.long_texts)
-            ids = self._encode_one(shorter)
-        return shorter, ids, lost
+            shorter = shortened(text, ends, keep, self.task.long_texts)
+            ids = self._encode_one(shorter.text)
+        return shorter, ids
 
     def _encode_labels(self) -> list[list[int]]:
         prompt = self._encode_one(_PROBES[0])

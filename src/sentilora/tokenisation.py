@@ -83,18 +83,42 @@ class PromptTokenizer:
             offsets = self._neutral.offsets(text)
         return [end for _, end in offsets]
 
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """For each id of the prompt of `text`, the characters of `text` that it stands for.
+
+        An id of the template alone stands for none, (0, 0).
+        """
+        frame, text = self._frame(None), clean(text)
+        string = self.task.instruction + text + frame.end
+        encoded = self.tokenizer(string, return_offsets_mapping=True, verbose=False)
+        size = len(encoded.input_ids) - self._behind
+        offsets, start = encoded.offset_mapping[:size], len(self.task.instruction)
+        if self._controls(encoded.input_ids[:size]) != frame.controls:
+            stretch, start = self._stretch(text, frame)
+            outside = [(0, 0)]
+            offsets = self._neutral.offsets(stretch)
+            offsets = outside * len(frame.head) + offsets + outside * len(frame.tail)
+        own = [(max(0, first - start), min(len(text), last - start)) for first, last in offsets]
+        return [(first, last) if first < last else (0, 0) for first, last in own]
+
     def _neutral_ids(self, text: str, frame: _Frame) -> list[int]:
         """The prompt's ids where control tokens in the text are plain characters.
 
         The tokenizer splits a string at its control tokens anyway, so what lies between the
         template's nearest ones, with the text in it, is encoded by a tokenizer without any.
         """
-        stretch = frame.before + text + frame.after
+        stretch, _ = self._stretch(text, frame)
+        return [*frame.head, *self._neutral.ids(stretch), *frame.tail]
+
+    def _stretch(self, text: str, frame: _Frame) -> tuple[str, int]:
+        """What is encoded by that tokenizer, and where in it the text begins."""
+        stretch, start = frame.before + text + frame.after, len(frame.before)
         if frame.follows is not None and frame.follows.rstrip:  # it takes white space with it
+            start -= len(stretch) - len(stretch.lstrip())
             stretch = stretch.lstrip()
         if frame.precedes is not None and frame.precedes.lstrip:
             stretch = stretch.rstrip()
-        return [*frame.head, *self._neutral.ids(stretch), *frame.tail]
+        return stretch, start
 
     @cached_property
     def _neutral(self) -> NeutralTokenizer:

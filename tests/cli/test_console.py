@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sentilora.cli.console import LINE_EVERY, USER_ERROR, Progress, fail, out, say
+from sentilora.cli.console import LINE_EVERY, USER_ERROR, Progress, fail, out, say, shown
 from sentilora.errors import UserError
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
@@ -63,6 +63,24 @@ def test_log_goes_to_standard_error_as_it_is(capsys: pytest.CaptureFixture[str])
     captured = capsys.readouterr()
     assert captured.err == f"{message}\n"
     assert captured.out == "result\n"
+
+
+def test_no_control_character_gets_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """However it is printed: as log, as a text, in a table."""
+    from rich.table import Table
+    from rich.text import Text
+
+    hostile = "a \x1b]0;owned\x07 \x9b2J"
+    say(hostile)
+    table = Table("heading")
+    table.add_row(Text(hostile))
+    table.add_row(shown(hostile))
+    out().print(Text(hostile), table)
+    captured = capsys.readouterr()
+    assert not set(captured.out + captured.err) & set("\x1b\x07\x9b")
+    assert "a \\u001b]0;owned" in captured.err
+    assert captured.out.count("a \\u001b]0;owned\\u0007 \\u009b2J") == 1
+    assert captured.out.count("a \\u001b]0;owned") == 3
 
 
 def test_a_users_error_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ COMMANDS = (
     ["behaviour"],
     ["compare"],
     ["domains"],
+    ["explain"],
     ["bases"],
     ["bases", "add"],
 )
@@ -70,7 +71,7 @@ def test_help_fits_a_terminal_and_goes_to_standard_output(command: list[str], op
 
 def test_the_commands_are_listed() -> None:
     listed = run("--help").out
-    for command in ("train", "evaluate", "predict", "bases"):
+    for command in ("train", "evaluate", "predict", "explain", "bases"):
         assert f"│ {command} " in listed
 
 

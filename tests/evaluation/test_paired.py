@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sentilora.errors import UserError
-from sentilora.evaluation.paired import accuracy_difference, holm, mcnemar
+from sentilora.evaluation.paired import accuracy_difference, holm, mcnemar, mean_difference
 
 
 @pytest.mark.parametrize(("only_first", "only_second"), [(3, 9), (0, 5), (7, 7), (12, 1)])
@@ -73,6 +73,27 @@ def test_a_paired_interval_is_narrower_where_models_agree() -> None:
     found = accuracy_difference(first, second)
     apart = 2 * 1.96 * (0.8 * 0.2 / 1_000 * 2) ** 0.5
     assert found.high - found.low < 0.7 * apart
+
+
+def test_means_are_paired_by_row() -> None:
+    """A shift that every row shares is sure, however far the rows are apart."""
+    generator = np.random.default_rng(4)
+    second = generator.normal(size=200) * 100
+    shifted = mean_difference(second + 0.5, second)
+    assert (shifted.value, shifted.low, shifted.high) == pytest.approx((0.5, 0.5, 0.5))
+    gaps = generator.normal(size=200)
+    found = mean_difference(second + gaps, second)
+    half = 1.96 * gaps.std() / len(gaps) ** 0.5
+    assert found.value == pytest.approx(gaps.mean())
+    assert (found.low, found.high) == pytest.approx(
+        (gaps.mean() - half, gaps.mean() + half), abs=0.1 * half
+    )
+
+
+def test_accuracies_are_means() -> None:
+    first, second = np.random.default_rng(5).random((2, 100)) < 0.6
+    expected = mean_difference(first.astype(float), second.astype(float))
+    assert accuracy_difference(first, second) == expected
 
 
 def test_holm_by_hand() -> None:

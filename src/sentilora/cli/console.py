@@ -1,22 +1,27 @@
 """What a command says, and where: results on standard output, all else on standard error.
 
-So a command's output can be piped while its progress and log still reach the user. rich is imported
-inside the functions, for `sentilora --help` draws nothing.
+So a command's output can be piped while its progress and log still reach the user. Whatever is
+printed here, no control character of a user's text reaches the terminal. rich is imported inside
+the functions, for `sentilora --help` draws nothing.
 """
 
 from __future__ import annotations
 
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from sentilora.printable import printable
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
+    from rich.segment import Segment
+    from rich.text import Text
 
 USER_ERROR = 2  # the exit code for what the user can put right
 LINE_EVERY = 30.0  # seconds between progress lines where there is no terminal
@@ -25,17 +30,53 @@ LINE_EVERY = 30.0  # seconds between progress lines where there is no terminal
 @cache
 def out() -> Console:
     """The console for results: standard output."""
-    from rich.console import Console
-
-    return Console()
+    return _console()
 
 
 @cache
 def err() -> Console:
     """The console for progress, log and errors: standard error."""
-    from rich.console import Console
+    return _console(stderr=True)
 
-    return Console(stderr=True)
+
+def _console(stderr: bool = False) -> Console:
+    from rich.console import Console, ConsoleOptions
+    from rich.segment import Segment
+
+    class Harmless(Console):
+        """Writes out control characters in whatever is printed; rich's own go as they are."""
+
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                text, style, control = segment
+                yield segment if control else Segment(printable(text), style)
+
+    return Harmless(stderr=stderr)
+
+
+def shown(text: str, style: str = "") -> Text:
+    """A user's text as it is, without markup, and with control characters written out.
+
+    A console would write them out by itself, but only when the text's place is measured already.
+    """
+    from rich.text import Text
+
+    return Text(printable(text), style)
+
+
+def echo_json(value: Any, indent: int | None = None) -> None:
+    """Prints a result as JSON on standard output.
+
+    JSON escapes ESC by itself, but not the control characters beyond ASCII.
+    """
+    import json
+
+    import typer
+
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    typer.echo(printable(text))
 
 
 def say(message: str, *, style: str | None = None) -> None:
@@ -44,6 +85,7 @@ def say(message: str, *, style: str | None = None) -> None:
     No markup, for a message holds users' texts. It is wrapped on a terminal alone, between words
     alone: it also holds paths to be copied.
     """
+    message = printable(message)
     if _on_terminal():
         message = "\n".join(_wrapped(line, err().width) for line in message.split("\n"))
     err().print(message, style=style, markup=False, highlight=False, emoji=False, soft_wrap=True)

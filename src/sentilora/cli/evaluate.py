@@ -15,8 +15,10 @@ from sentilora.cli.options import (
     Device,
     DType,
     LabelColumn,
+    LabelValues,
     MovedBase,
     Run,
+    Split,
     TextColumn,
     TrustRemoteCode,
 )
@@ -35,23 +37,10 @@ def evaluate(
             rich_help_panel="Data",
         ),
     ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="train, validation, test, all or held-out (by training, for its test). By "
-            "default test, or where the data has no splits held-out.",
-            rich_help_panel="Data",
-        ),
-    ] = None,
+    split: Split = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            help="What the data's label values mean, as 0=negative,1=positive.",
-            rich_help_panel="Data",
-        ),
-    ] = None,
+    labels: LabelValues = None,
     data_revision: DataRevision = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the results as JSON on standard output.")

@@ -48,6 +48,23 @@ LabelColumn = Annotated[
     typer.Option(help="The column of labels, where it isn't recognised.", rich_help_panel="Data"),
 ]
 
+Split = Annotated[
+    str | None,
+    typer.Option(
+        help="train, validation, test, all or held-out (by training, for its test). By default "
+        "test, or where the data has no splits held-out.",
+        rich_help_panel="Data",
+    ),
+]
+
+LabelValues = Annotated[
+    str | None,
+    typer.Option(
+        help="What the data's label values mean, as 0=negative,1=positive.",
+        rich_help_panel="Data",
+    ),
+]
+
 DataRevision = Annotated[
     str | None,
     typer.Option(help="Branch, tag or commit of a Hub data set.", rich_help_panel="Data"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sentilora.cli.console import Progress, out, say
+from sentilora.cli.console import Progress, out, say, shown
 from sentilora.cli.options import Device, DType, MovedBase, Run, TextColumn, TrustRemoteCode
 from sentilora.errors import UserError
 
@@ -214,7 +214,6 @@ def _source(inputs: list[str]) -> Any:
 def _table(added: AddedColumns, labels: tuple[str, ...]) -> Iterator[Writer]:
     """Takes a few rows and shows them as a table at the end, for a reader at a terminal."""
     from rich.table import Table
-    from rich.text import Text
 
     from sentilora.data.writing import Row, Writer
 
@@ -224,16 +223,16 @@ def _table(added: AddedColumns, labels: tuple[str, ...]) -> Iterator[Writer]:
     if added.label_set is not None:
         table.add_column("may be", no_wrap=True)
     for label in labels:
-        table.add_column(Text(label), justify="right", no_wrap=True)
+        table.add_column(shown(label), justify="right", no_wrap=True)
 
     class Rows(Writer):
         def write(self, row: Row) -> None:
             shares = [row[name] for name in added.probabilities]
             held = [] if added.label_set is None else [row[added.label_set]]
             table.add_row(
-                Text(str(row["text"])),
-                Text(str(row[added.predicted_label] or "")),
-                *(Text(", ".join(each) if isinstance(each, list) else "") for each in held),
+                shown(str(row["text"])),
+                shown(str(row[added.predicted_label] or "")),
+                *(shown(", ".join(each) if isinstance(each, list) else "") for each in held),
                 *(f"{100 * share:.1f} %" if isinstance(share, float) else "" for share in shares),
             )
 

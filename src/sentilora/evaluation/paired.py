@@ -21,7 +21,7 @@ _AT_ONCE = 2**24  # numbers drawn at once
 
 @dataclass(frozen=True)
 class Difference:
-    """The first's accuracy less the second's, with its 95 % interval."""
+    """The first's mean (its accuracy, say) less the second's, with its 95 % interval."""
 
     value: float
     low: float
@@ -59,15 +59,31 @@ def mcnemar(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
 def accuracy_difference(
     first: npt.ArrayLike, second: npt.ArrayLike, *, draws: int = DRAWS, seed: int = 0
 ) -> Difference:
-    """The difference in accuracy and its percentile bootstrap interval (Efron and Tibshirani 1993).
+    """The difference in accuracy: `mean_difference` of whether each row is right.
 
     Parameters
     ----------
     first, second
-        As for `mcnemar`. All runs of a row are drawn together, and the difference is that of the
-        means over the runs.
+        As for `mcnemar`.
     """
-    one, other = _paired(first, second)
+    return mean_difference(*_paired(first, second), draws=draws, seed=seed)
+
+
+def mean_difference(
+    first: npt.ArrayLike, second: npt.ArrayLike, *, draws: int = DRAWS, seed: int = 0
+) -> Difference:
+    """The difference of means over the same rows and its percentile bootstrap interval (Efron and
+    Tibshirani 1993).
+
+    Parameters
+    ----------
+    first, second
+        [N], or [S, N] for S runs: a figure a row. All runs of a row are drawn together, and the
+        difference is that of the means over the runs.
+
+    Raises `UserError` where there are no rows, or not the same number for both.
+    """
+    one, other = _paired(first, second, np.float64)
     gaps = one.mean(axis=0) - other.mean(axis=0)  # [N]
     generator = np.random.default_rng(seed)
     means: list[npt.NDArray[Any]] = []
@@ -91,10 +107,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _paired(
-    first: npt.ArrayLike, second: npt.ArrayLike
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """[S1, N] and [S2, N]"""
-    one, other = np.atleast_2d(np.asarray(first, bool)), np.atleast_2d(np.asarray(second, bool))
+    first: npt.ArrayLike, second: npt.ArrayLike, kind: type[np.generic] = np.bool_
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """[S1, N] and [S2, N], of that type"""
+    one, other = np.atleast_2d(np.asarray(first, kind)), np.atleast_2d(np.asarray(second, kind))
     if one.shape[1:] != other.shape[1:] or not one.size:
         raise UserError(
             f"A paired test needs the same rows for both, and some; there are {one.shape[-1]:,} "

@@ -170,7 +170,7 @@ class LabelScorer:
         """
         wanted = all_labels(prompts, self.encoder.label_ids)
         pending = np.array([sum(len(label.label_ids) for label in row) for row in wanted])
-        with torch.inference_mode(), _evaluating(self.model):
+        with torch.inference_mode(), evaluating(self.model):
             prepared: Any = self._engine.prepare(sum(prompt.shared for prompt in prompts))
             for batch in self._batches(wanted, lambda: self.token_budget):
                 self._take(batch, take, prepared)
@@ -267,7 +267,7 @@ def _window(config: Any) -> int | None:
 
 
 @contextmanager
-def _evaluating(model: torch.nn.Module) -> Iterator[None]:
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
     """Every module in evaluation mode, and then each as it was."""
     training = [module for module in model.modules() if module.training]
     for module in training:
