@@ -76,9 +76,22 @@ def attach(model: Any, settings: AdapterSettings, seed: int = 0) -> PeftModel:
 
     The weights of A are drawn from `seed` alone.
     """
-    targets = resolve(model, settings.targets)
+    config = lora_config(model, settings)
     _check_rank(model, settings)
-    config = LoraConfig(
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*fan_in_fan_out.*")
+        # PEFT reads the old name of a property that transformers has renamed
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+        torch.manual_seed(seed)
+        tuned = get_peft_model(model, config)
+    _freeze_rows(tuned, resolve(tuned.get_base_model(), settings.targets))
+    return tuned
+
+
+def lora_config(model: Any, settings: AdapterSettings) -> LoraConfig:
+    """PEFT's settings of such an adapter on `model`."""
+    targets = resolve(model, settings.targets)
+    return LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.rank,
         lora_alpha=settings.alpha,  # type: ignore[arg-type]  # PEFT takes any number
@@ -88,14 +101,6 @@ def attach(model: Any, settings: AdapterSettings, seed: int = 0) -> PeftModel:
         use_rslora=settings.rslora,
         use_dora=settings.dora,
     )
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*fan_in_fan_out.*")
-        # PEFT reads the old name of a property that transformers has renamed
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
-        torch.manual_seed(seed)
-        tuned = get_peft_model(model, config)
-    _freeze_rows(tuned, targets)
-    return tuned
 
 
 def _freeze_rows(tuned: PeftModel, targets: Targets) -> None:

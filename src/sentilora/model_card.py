@@ -16,6 +16,7 @@ from sentilora.data.dataset import HubAddress
 from sentilora.evaluation import Evaluation
 from sentilora.task import Task
 
+
 def model_card(
     *,
     name: str,

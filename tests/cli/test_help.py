@@ -17,6 +17,7 @@ COMMANDS = (
     ["compare"],
     ["domains"],
     ["explain"],
+    ["merge"],
     ["bases"],
     ["bases", "add"],
 )

@@ -13,7 +13,17 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from sentilora.cli import bases, behaviour, compare, domains, evaluate, explain, predict, train
+from sentilora.cli import (
+    bases,
+    behaviour,
+    compare,
+    domains,
+    evaluate,
+    explain,
+    merge,
+    predict,
+    train,
+)
 from sentilora.cli.console import fail, say
 from sentilora.errors import UserError
 
@@ -50,10 +60,11 @@ app = typer.Typer(
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
-app.command("behaviour")(behaviour.behaviour)
-app.command("explain")(explain.explain)
 app.command("compare")(compare.compare)
 app.command("domains")(domains.domains)
+app.command("behaviour")(behaviour.behaviour)
+app.command("explain")(explain.explain)
+app.command("merge")(merge.merge)
 app.add_typer(bases.app, name="bases")
 
 
