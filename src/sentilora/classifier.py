@@ -144,7 +144,13 @@ class Classifier:
         """The same question to the base without its adapter, within a `with` block.
 
         Its probabilities are its own: they were not corrected for it.
+
+        Raises `UserError` for a merged model, which has no untuned one in it any more.
         """
+        if not hasattr(self.scorer.model, "disable_adapter"):
+            raise UserError(
+                "A merged model can't be asked without its adapter. Load the adapter's own folder."
+            )
         with self._merger.apart(), self.scorer.model.disable_adapter():
             yield Classifier(self.scorer, self.base, self.artifact)
 
@@ -210,7 +216,8 @@ def load(
     Parameters
     ----------
     path
-        The folder that `sentilora train` or `LabelTuner.save` wrote.
+        The folder that `sentilora train` or `LabelTuner.save` wrote, or `sentilora merge`, which
+        needs no base and knows no untuned one.
     device
         "auto", "cpu", "cuda" or "mps".
     dtype
@@ -226,6 +233,10 @@ def load(
         Where the folder is damaged, the base isn't there or is another one, or the adapter
         doesn't do what it did when it was saved.
     """
+    from sentilora.export.merged import is_export, load_merged
+
+    if is_export(Path(path)):
+        return load_merged(Path(path), device=device, dtype=dtype)
     artifact = Artifact.read(Path(path))
     loaded = load_base(
         find_base(artifact, model),

@@ -9,6 +9,11 @@ import typer
 
 Run = Annotated[Path, typer.Argument(help="The folder that `sentilora train` wrote.")]
 
+RunOrMerged = Annotated[
+    Path,
+    typer.Argument(help="The folder that `sentilora train` or `merge` wrote.", metavar="RUN"),
+]
+
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel="Machine")]
 
 DType = Annotated[

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sentilora.cli.console import Progress, out, say, shown
-from sentilora.cli.options import Device, DType, MovedBase, Run, TextColumn, TrustRemoteCode
+from sentilora.cli.options import Device, DType, MovedBase, RunOrMerged, TextColumn, TrustRemoteCode
 from sentilora.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ FAILED_ROWS = 1  # the exit code when some rows have an error
 
 
 def predict(
-    run: Run,
+    run: RunOrMerged,
     inputs: Annotated[
         list[str],
         typer.Argument(
@@ -88,15 +88,15 @@ def predict(
     be labelled has its reason in error; the exit code is then 1.
     """
     from sentilora.abstention import Abstention
-    from sentilora.artifact import Artifact
     from sentilora.batch import TextSource, added_columns
     from sentilora.data.files import find_text_column
     from sentilora.data.writing import open_writer
+    from sentilora.export.merged import frozen
 
-    artifact = Artifact.read(run)
-    labels = artifact.task.labels
-    abstention = Abstention.create(labels, artifact.conformal, coverage, abstain_below)
-    _say_if_too_few(artifact.conformal, coverage)
+    kept = frozen(run)
+    labels = kept.task.labels
+    abstention = Abstention.create(labels, kept.conformal, coverage, abstain_below)
+    _say_if_too_few(kept.conformal, coverage)
     source = _source(inputs)
     column = find_text_column(source.columns, text_column)
     added = added_columns(labels, source.columns, prefix, sets=coverage is not None)

@@ -1,0 +1,107 @@
+"""`sentilora merge`: the adapter put into its base, as a model of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sentilora.cli.console import out, say
+from sentilora.cli.evaluate import with_progress
+from sentilora.cli.options import Device, MovedBase, Run, TrustRemoteCode
+
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="The rows that adapter and result are held against each other on: a file, a folder "
+        "or a Hub data set; by default the run's own test rows.",
+    ),
+]
+Rows = Annotated[int, typer.Option(help="Of more rows, so many are taken.", min=1)]
+Agree = Annotated[
+    float,
+    typer.Option(
+        "--agreement",
+        help="Fail where fewer rows than this share keep their label.",
+        min=0.0,
+        max=1.0,
+    ),
+]
+
+
+def merge(
+    run: Run,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to be written.")],
+    others: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with", help="Another adapter on the same base, to be combined; may be repeated."
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Of the run and of each other one, as 0.5,0.5; by default equal shares."),
+    ] = None,
+    method: Annotated[str, typer.Option(help="linear, ties, dare_linear or dare_ties.")] = "linear",
+    density: Annotated[
+        float, typer.Option(help="With TIES and DARE, the share of an adapter that is kept.")
+    ] = 0.5,
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="float32, bfloat16 or float16; by default as the base is stored."),
+    ] = None,
+    data: Data = None,
+    rows: Rows = 2000,
+    agree: Agree = 0.99,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the agreement as JSON on standard output.")
+    ] = False,
+    model: MovedBase = None,
+    device: Device = "auto",
+    trust_remote_code: TrustRemoteCode = False,
+) -> None:
+    """Merge an adapter into its base: a model folder for stock transformers, without PEFT.
+
+    Ends by asking both the same rows. Several adapters are combined first.
+    """
+    from sentilora.artifact import Artifact
+    from sentilora.bases import prepare_base
+    from sentilora.classifier import load
+    from sentilora.combining import combine, parse_weights
+    from sentilora.export.agreement import agreement
+    from sentilora.export.asking import rows_for
+    from sentilora.export.merged import load_merged, saved_dtype, write_merged
+    from sentilora.export.staging import staged
+    from sentilora.export.tables import agreement_lines
+    from sentilora.loading import find_base
+
+    artifact = Artifact.read(run)
+    shares = parse_weights(weights, 1 + len(others or []))
+    stored = prepare_base(find_base(artifact, model), trust_remote_code=trust_remote_code)
+    kept = saved_dtype(dtype, stored)
+    asked = rows_for(run, data, rows)
+    with staged(output) as part:
+        classifier = load(
+            run,
+            device=device,
+            dtype="float32",
+            model=model,
+            trust_remote_code=trust_remote_code,
+        )
+        if others:
+            classifier = combine(classifier, others, shares, method, density)
+        before = with_progress(classifier, "asking the adapter")(asked.texts)
+        write_merged(classifier, part, kept, artifact.path.absolute().name)
+        del classifier  # two models at once may not fit
+        merged = load_merged(part, device=device, dtype=kept if kept == "float32" else None)
+        after = with_progress(merged, "asking the merged model")(asked.texts)
+        labels = artifact.task.labels
+        found = agreement(before.log_probs, after.log_probs, labels, asked.gold)
+        found.require(agree, "The merged model")
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
+        return
+    out().print(agreement_lines(found, f"The merged model ({kept})", asked.name))
+    say(f"\nThe model is in {output}; stock transformers loads it without PEFT.")

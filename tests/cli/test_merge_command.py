@@ -1,0 +1,113 @@
+"""`sentilora merge`: a model for stock transformers, which answers as the adapter does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from command import environment, run
+from samples import Work, reviews
+
+ROWS = [text for text, _ in reviews(60)]
+
+
+def stock(folder: Path, prompts: list[str]) -> list[str]:
+    """What stock transformers generates, greedily, one token after each plain prompt string."""
+    from transformers import pipeline
+
+    generate = pipeline("text-generation", model=str(folder), dtype=torch.float32)
+    said = [
+        generate(prompt, max_new_tokens=1, do_sample=False, return_full_text=False)
+        for prompt in prompts
+    ]
+    return [each[0]["generated_text"] for each in said]
+
+
+def merged(*arguments: object) -> dict[str, Any]:
+    outcome = run("merge", *arguments, "--json")
+    assert outcome.code == 0, outcome.err
+    return json.loads(outcome.out)
+
+
+def test_it_answers_as_the_adapter_does(adapter: Path, here: Path) -> None:
+    found = merged(adapter, "-o", "merged", "--data", adapter.parents[1] / "reviews.csv")
+    assert found["share"] == 1.0
+    assert found["largest"] < 1e-4
+    assert found["accuracy"]["adapter"] == found["accuracy"]["exported"]
+    said = [run("predict", place, *ROWS[:8], "--dtype", "float32") for place in (adapter, "merged")]
+    one, other = ([json.loads(line) for line in each.out.splitlines()] for each in said)
+    assert [row["predicted_label"] for row in one] == [row["predicted_label"] for row in other]
+
+
+def test_stock_transformers_reads_it(adapter: Path, here: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from sentilora import load
+
+    merged(adapter, "-o", "merged")
+    own = load(adapter, dtype="float32", device="cpu")
+    model = AutoModelForCausalLM.from_pretrained("merged", dtype=torch.float32)
+    model.requires_grad_(False)
+    tokenizer = AutoTokenizer.from_pretrained("merged")
+    task, encoder = own.task, own.scorer.encoder
+    expected = own.score(ROWS).log_probs
+    assert all(len(ids) == 1 for ids in encoder.label_ids)
+    for text, row in zip(ROWS[:10], expected, strict=False):
+        ids = tokenizer(task.render(text), return_tensors="pt").input_ids
+        logs = model(ids).logits[0, -1].log_softmax(0)
+        assert [float(logs[label[0]]) for label in encoder.label_ids] == pytest.approx(
+            row.tolist(), abs=1e-4
+        )
+    greedy = [task.spoken(str(label)) for label in own.predict(ROWS[:6])]
+    likeliest = own.score(ROWS[:6]).greedy
+    for said, label, certain in zip(
+        stock(Path("merged"), [task.render(text) for text in ROWS[:6]]),
+        greedy,
+        likeliest,
+        strict=True,
+    ):
+        assert said == label or not certain
+
+
+def test_several_adapters_are_combined_first(adapter: Path, here: Path) -> None:
+    shutil.copytree(adapter, here / "other")
+    found = merged(adapter, "--with", "other", "--weights", "0.25,0.75", "-o", "both")
+    assert found["share"] == 1.0
+    outcome = run("merge", adapter, "--with", "other", "--weights", "1", "-o", "again")
+    assert "must be 2 numbers" in outcome.error
+    assert not Path("again").exists()
+
+
+def test_a_merge_that_would_lose_is_not_kept(adapter: Path, here: Path, finished: Work) -> None:
+    (here / "taken").mkdir()
+    (here / "taken" / "mine").write_text("1")
+    assert "is there already" in run("merge", adapter, "-o", "taken").error
+    assert (here / "taken" / "mine").read_text() == "1"
+    assert "no dtype 'int8'" in run("merge", adapter, "-o", "new", "--dtype", "int8").error
+    assert sorted(path.name for path in here.iterdir()) == ["taken"]
+
+
+def test_a_changed_file_is_told(adapter: Path, here: Path) -> None:
+    merged(adapter, "-o", "merged")
+    with Path("merged/model.safetensors").open("r+b") as file:
+        file.seek(-4, 2)
+        file.write(b"\x01\x02\x03\x04")
+    assert "was changed after it was exported" in run("predict", "merged", "fine").error
+
+
+def test_a_full_disk_leaves_nothing_half_written(adapter: Path, here: Path) -> None:
+    """A limit on the size of files fails as a full disk does: in the midst of writing."""
+    limited = f"ulimit -f 40; exec {sys.executable} -m sentilora merge {adapter} -o merged"
+    done = subprocess.run(
+        ["bash", "-c", limited], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "can't be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(here.iterdir()) == []

@@ -1,0 +1,55 @@
+"""Agreement between an adapter and its export, against figures worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sentilora.errors import UserError
+from sentilora.export.agreement import agreement
+
+LABELS = ("negative", "positive")
+
+
+def logs(*shares: float) -> np.ndarray:
+    """[N, 2] from the probabilities of "positive"."""
+    return np.log([[1 - share, share] for share in shares])
+
+
+def test_the_same_answers() -> None:
+    found = agreement(logs(0.2, 0.9), logs(0.2, 0.9), LABELS, [0, 0])
+    assert (found.rows, found.same, found.share, found.largest) == (2, 2, 1.0, 0.0)
+    assert found.changed == ()
+    assert found.accuracy is not None
+    assert found.accuracy.adapter == found.accuracy.exported == 0.5
+    assert found.accuracy.p_value == 1
+
+
+def test_what_the_labels_hold_together_does_not_count() -> None:
+    """Over the vocabulary or over the labels alone: the same answer."""
+    assert agreement(logs(0.2, 0.9) - 3.5, logs(0.2, 0.9), LABELS).largest < 1e-12
+
+
+def test_changed_rows_are_named_the_widest_margin_first() -> None:
+    found = agreement(logs(0.505, 0.7, 0.1), logs(0.495, 0.2, 0.1), LABELS, [1, 0, 0])
+    assert [(row.row, row.adapter, row.exported) for row in found.changed] == [
+        (2, "positive", "negative"),
+        (1, "positive", "negative"),
+    ]
+    assert [row.margin for row in found.changed] == pytest.approx([0.4, 0.01])
+    assert (found.same, found.near_ties) == (1, 1)
+    assert found.largest == pytest.approx(np.log(0.7 / 0.2))
+    assert found.accuracy is not None
+    assert (found.accuracy.adapter, found.accuracy.exported) == pytest.approx((2 / 3, 2 / 3))
+
+
+def test_too_few_of_the_same_label_are_refused() -> None:
+    found = agreement(logs(0.9, 0.9, 0.9, 0.9), logs(0.9, 0.9, 0.9, 0.1), LABELS)
+    found.require(0.75, "The file")
+    with pytest.raises(UserError, match=r"The file chooses the adapter's label on only 75\.00%"):
+        found.require(0.76, "The file")
+
+
+def test_what_is_no_number_is_refused() -> None:
+    with pytest.raises(UserError, match="aren't finite"):
+        agreement(logs(0.9), [[np.nan, 0.0]], LABELS)
