@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +28,11 @@ from sentilora.errors import UserError
 from sentilora.projections import parse_roles
 from sentilora.runs import RunConfig, absolute, check_output, new_run
 from sentilora.task import Task
+from sentilora.tracking import Tracking, check_tracker
 from sentilora.training import (
     Checkpoint,
     Interrupted,
+    Several,
     TrainSettings,
     choose_settings,
     newest_valid,
@@ -57,6 +60,7 @@ def start(params: Mapping[str, Any], given: Collection[str]) -> None:
     options = data_options(params)
     base = resolve(params["model"], params["revision"])
     device = resolve_device(params["device"])
+    check_tracker(params["track"])
     choose_dtype(device, params["dtype"])  # to refuse an unknown one
     if not params["dry_run"]:
         check_output(params["output"])
@@ -83,6 +87,7 @@ def start(params: Mapping[str, Any], given: Collection[str]) -> None:
         device=device,
         dtype=loaded.identity.dtype,
         trust_remote_code=trust,
+        track=params["track"],
     )
     if params["dry_run"]:
         show_dry_run(config, tuning, dataset)
@@ -104,6 +109,7 @@ def resume(run_dir: Path, given: Mapping[str, Any]) -> None:
     """Go on with the run in `run_dir`; options in `given` must agree with its own."""
     config = RunConfig.read(run_dir)
     _check_agrees(config, given)
+    check_tracker(config.track)
     if (run_dir / DESCRIPTION).exists():
         say(f"The run in {run_dir} is finished already.")
         _say_next(run_dir)
@@ -136,17 +142,19 @@ def _go(
 ) -> None:
     say_plan(config, dataset, tuning, run_dir)
     try:
-        with ExitStack() as stack:
-            result = tune(
-                tuning,
-                labelled(dataset, "train"),
-                labelled(dataset, "validation"),
-                config.training,
-                run_dir,
-                reporter=TrainingReporter(stack),
-                resume_from=checkpoint,
-            )
-        evaluation = finish(tuning, result, config.training, dataset, run_dir, with_progress)
+        with _tracking(config, run_dir) as tracked:
+            with ExitStack() as stack:
+                result = tune(
+                    tuning,
+                    labelled(dataset, "train"),
+                    labelled(dataset, "validation"),
+                    config.training,
+                    run_dir,
+                    reporter=Several(tracked, TrainingReporter(stack)),
+                    resume_from=checkpoint,
+                )
+            evaluation = finish(tuning, result, config.training, dataset, run_dir, with_progress)
+            tracked.on_result(result, evaluation)
     except Interrupted as interrupt:
         stopped = f"Stopped after step {interrupt.step:,} of {interrupt.steps:,}."
         raise KeyboardInterrupt(f"{stopped} Go on with:\n  {resume_command(run_dir)}") from None
@@ -154,6 +162,12 @@ def _go(
         raise KeyboardInterrupt(f"Stopped. Go on with:\n  {resume_command(run_dir)}") from None
     show(evaluation)
     _say_next(run_dir)
+
+
+def _tracking(config: RunConfig, run_dir: Path) -> Tracking:
+    settings = {name: value for name, value in config.to_dict().items() if name != "origins"}
+    warn = partial(say, style="yellow")
+    return Tracking(config.track, run_dir, settings, say, warn)
 
 
 def _load_data(data: str | None, options: DataOptions) -> DataSet:
@@ -203,6 +217,7 @@ def _check_agrees(config: RunConfig, given: Mapping[str, Any]) -> None:
         "dtype": config.dtype,
         "max_length": config.task.max_length,
         "long_texts": config.task.long_texts,
+        "track": config.track,
     }
     settled = {
         "model": absolute,
