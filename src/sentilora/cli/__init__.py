@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from sentilora.cli import bases, behaviour, compare, domains, evaluate, predict, train
+from sentilora.cli import audit, bases, behaviour, compare, domains, evaluate, predict, train
 from sentilora.cli.console import fail, say
 from sentilora.errors import UserError
 
@@ -53,6 +53,7 @@ app.command("predict")(predict.predict)
 app.command("behaviour")(behaviour.behaviour)
 app.command("compare")(compare.compare)
 app.command("domains")(domains.domains)
+app.command("audit")(audit.audit)
 app.add_typer(bases.app, name="bases")
 
 

@@ -22,7 +22,8 @@ from sentilora.cli.dry_run import show_dry_run
 from sentilora.cli.evaluate import show, with_progress
 from sentilora.cli.plan import resume_command, say_plan
 from sentilora.cli.reporting import TrainingReporter
-from sentilora.data import DataOptions, DataSet, load_data, parse_labels_option
+from sentilora.cli.rows import data_options, load_rows
+from sentilora.data import DataSet
 from sentilora.devices import resolve_device
 from sentilora.errors import UserError
 from sentilora.projections import parse_roles
@@ -52,11 +53,7 @@ def start(params: Mapping[str, Any], given: Collection[str]) -> None:
     What needs neither rows nor weights to be seen to be wrong is checked first, then the rows, and
     only then is the base fetched.
     """
-    adapter = AdapterSettings(
-        **{name: params[name] for name in _ADAPTER}, targets=parse_roles(params["targets"])
-    )
-    wanted = {name: params[name] for name in _TRAINING if name in given}
-    TrainSettings(**wanted)  # to refuse what is out of its range
+    adapter, wanted = tuning_settings(params, given)
     options = data_options(params)
     base = resolve(params["model"], params["revision"])
     device = resolve_device(params["device"])
@@ -64,11 +61,11 @@ def start(params: Mapping[str, Any], given: Collection[str]) -> None:
     choose_dtype(device, params["dtype"])  # to refuse an unknown one
     if not params["dry_run"]:
         check_output(params["output"])
-    dataset = _load_data(params["data"], options)
+    dataset = load_rows(params["data"], options)
     trust = params["trust_remote_code"]
     prepared = prepare_base(base, trust_remote_code=trust, say=say)
     tokenizer = load_tokenizer(prepared, trust_remote_code=trust)
-    task = _task(params, dataset, tokenizer)
+    task = task_for(params, dataset, tokenizer)
     loaded = load_base(
         prepared, device=device, dtype=params["dtype"], trust_remote_code=trust, say=say
     )
@@ -96,6 +93,21 @@ def start(params: Mapping[str, Any], given: Collection[str]) -> None:
         _go(config, dataset, tuning, run_dir, None)
 
 
+def tuning_settings(
+    params: Mapping[str, Any], given: Collection[str]
+) -> tuple[AdapterSettings, dict[str, Any]]:
+    """The adapter's settings, and those of the training that were given.
+
+    Raises UserError for one that is out of its range.
+    """
+    adapter = AdapterSettings(
+        **{name: params[name] for name in _ADAPTER}, targets=parse_roles(params["targets"])
+    )
+    wanted = {name: params[name] for name in _TRAINING if name in given}
+    TrainSettings(**wanted)
+    return adapter, wanted
+
+
 def _origins(given: Collection[str]) -> dict[str, str]:
     """Where the prompt's and the adapter's settings came from."""
     names = ("template", "max_length", "long_texts", *_ADAPTER, "targets")
@@ -119,7 +131,7 @@ def resume(run_dir: Path, given: Mapping[str, Any]) -> None:
         say(f"{run_dir} holds no checkpoint yet; the run starts from its first step.")
     elif threads := checkpoint.environment.get("threads"):
         torch.set_num_threads(threads)  # the last bits of a sum depend on how it was divided
-    dataset = _load_data(config.data, config.data_options)
+    dataset = load_rows(config.data, config.data_options)
     # By the path it had, under the name that it was given: the artefact keeps the name.
     base = replace(resolve(config.model_path or config.model, config.revision), name=config.model)
     loaded = load_base(
@@ -170,31 +182,10 @@ def _tracking(config: RunConfig, run_dir: Path) -> Tracking:
     return Tracking(config.track, run_dir, settings, say, warn)
 
 
-def _load_data(data: str | None, options: DataOptions) -> DataSet:
-    dataset = load_data(data, options)
-    for line in (*dataset.notes, *dataset.report.lines()):
-        say(line)
-    return dataset
-
-
-def data_options(params: Mapping[str, Any]) -> DataOptions:
-    """How rows are understood by the command's parameters; one that isn't there is left to them."""
-    words, mapping = (None, None)
-    if params.get("labels") is not None:
-        words, mapping = parse_labels_option(params["labels"])
-    return DataOptions(
-        text_column=params.get("text_column"),
-        label_column=params.get("label_column"),
-        labels=words or None,
-        label_map=mapping or None,
-        subject=params.get("subject"),
-        seed=params.get("seed", 0),
-        revision=params.get("data_revision"),
-        purpose="train",
-    )
-
-
-def _task(params: Mapping[str, Any], dataset: DataSet, tokenizer: PreTrainedTokenizerFast) -> Task:
+def task_for(
+    params: Mapping[str, Any], dataset: DataSet, tokenizer: PreTrainedTokenizerFast
+) -> Task:
+    """The question that is asked of each text."""
     template, length = params["template"], params["max_length"]
     if template is None:
         task = Task.default(dataset.labels, dataset.subject, length)
