@@ -8,7 +8,16 @@ import sys
 import pytest
 from command import SOURCES, run
 
-COMMANDS = ([], ["train"], ["evaluate"], ["predict"], ["behaviour"], ["bases"], ["bases", "add"])
+COMMANDS = (
+    [],
+    ["train"],
+    ["evaluate"],
+    ["predict"],
+    ["behaviour"],
+    ["audit"],
+    ["bases"],
+    ["bases", "add"],
+)
 HEAVY = (
     "torch",
     "transformers",
@@ -58,7 +67,7 @@ def test_help_fits_a_terminal_and_goes_to_standard_output(command: list[str], op
 
 def test_the_commands_are_listed() -> None:
     listed = run("--help").out
-    for command in ("train", "evaluate", "predict", "bases"):
+    for command in ("train", "evaluate", "predict", "audit", "bases"):
         assert f"│ {command} " in listed
 
 

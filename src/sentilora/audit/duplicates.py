@@ -70,6 +70,7 @@ def near_duplicates(
     number: dict[str, int] = {}
     which = np.array([number.setdefault(key, len(number)) for key in keys], np.int64)
     links = _Links(len(number))
+    progress(len(keys) - len(number))  # the same as an earlier one
     if len(number) > 1:
         vectors = _vectors(list(number))
         rare = _rarest(vectors, similarity)

@@ -128,7 +128,8 @@ def _add_group(table: Table, result: AuditResult, group: DuplicateGroup) -> None
 def _varied(result: AuditResult, group: DuplicateGroup) -> list[int]:
     """The group's rows, one of each label and split before further ones of the same."""
     seen: set[tuple[int, str]] = set()
-    first, rest = [], []
+    first: list[int] = []
+    rest: list[int] = []
     for row in group.rows:
         kind = (result.examples[row].label, result.examples[row].split)
         (rest if kind in seen else first).append(row)
