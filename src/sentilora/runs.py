@@ -21,6 +21,7 @@ from sentilora.training.settings import TrainSettings
 
 CONFIG = "run.json"
 ROOT = Path("runs")
+TRACKING = "tracking"  # the folder of what an experiment tracker keeps in a run's
 UNTRAINED = "step-000000"  # how the checkpoint before the first step is named
 
 
@@ -37,6 +38,8 @@ class RunConfig:
         understood.
     origins
         For each setting of the prompt, the adapter and the training where it came from, in words.
+    track
+        The experiment tracker that is told of it, if any.
     """
 
     model: str
@@ -51,6 +54,7 @@ class RunConfig:
     device: str
     dtype: str
     trust_remote_code: bool = False
+    track: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -59,6 +63,7 @@ class RunConfig:
             "task": self.task.to_dict(),
             "adapter": self.adapter.to_dict(),
             "training": self.training.to_dict(),
+            "track": self.track,
         }
 
     @classmethod
@@ -71,6 +76,7 @@ class RunConfig:
             task=Task.from_dict(values["task"]),
             adapter=AdapterSettings.from_dict(values["adapter"]),
             training=TrainSettings.from_dict(values["training"]),
+            track=values.get("track"),  # which earlier versions didn't write
         )
 
     @classmethod
@@ -178,7 +184,8 @@ def _free_folder(model: str, data_name: str) -> Path:
 def _remove(folder: Path, made: list[Path]) -> None:
     """Remove what a run put into its folder, and the folders that were made for it."""
     (folder / CONFIG).unlink(missing_ok=True)
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    for name in (CHECKPOINTS, TRACKING):
+        shutil.rmtree(folder / name, ignore_errors=True)
     for path in made:
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()

@@ -18,6 +18,7 @@ COMMANDS = (
     ["domains"],
     ["explain"],
     ["merge"],
+    ["audit"],
     ["bases"],
     ["bases", "add"],
 )
@@ -72,7 +73,7 @@ def test_help_fits_a_terminal_and_goes_to_standard_output(command: list[str], op
 
 def test_the_commands_are_listed() -> None:
     listed = run("--help").out
-    for command in ("train", "evaluate", "predict", "explain", "bases"):
+    for command in {words[0] for words in COMMANDS if words}:
         assert f"│ {command} " in listed
 
 

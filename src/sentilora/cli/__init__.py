@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from sentilora.cli import (
+    audit,
     bases,
     behaviour,
     compare,
@@ -64,6 +65,7 @@ app.command("compare")(compare.compare)
 app.command("domains")(domains.domains)
 app.command("behaviour")(behaviour.behaviour)
 app.command("explain")(explain.explain)
+app.command("audit")(audit.audit)
 app.command("merge")(merge.merge)
 app.add_typer(bases.app, name="bases")
 

@@ -126,7 +126,7 @@ def _from_options(
 
 def _with_splits(spec: Spec, output: Path) -> Spec:
     """`spec` on data that has all its splits."""
-    from sentilora.cli.running import data_options
+    from sentilora.cli.rows import data_options
     from sentilora.comparison.rows import with_splits
 
     if not spec.models:

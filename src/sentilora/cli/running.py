@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +22,18 @@ from sentilora.cli.dry_run import show_dry_run
 from sentilora.cli.evaluate import show, with_progress
 from sentilora.cli.plan import resume_command, say_plan
 from sentilora.cli.reporting import TrainingReporter
-from sentilora.data import DataOptions, DataSet, load_data, parse_labels_option
+from sentilora.cli.rows import data_options, load_rows
+from sentilora.data import DataSet
 from sentilora.devices import resolve_device
 from sentilora.errors import UserError
 from sentilora.projections import parse_roles
 from sentilora.runs import RunConfig, absolute, check_output, new_run
 from sentilora.task import Task
+from sentilora.tracking import Tracking, check_tracker
 from sentilora.training import (
     Checkpoint,
     Interrupted,
+    Several,
     TrainSettings,
     choose_settings,
     newest_valid,
@@ -49,22 +53,19 @@ def start(params: Mapping[str, Any], given: Collection[str]) -> None:
     What needs neither rows nor weights to be seen to be wrong is checked first, then the rows, and
     only then is the base fetched.
     """
-    adapter = AdapterSettings(
-        **{name: params[name] for name in _ADAPTER}, targets=parse_roles(params["targets"])
-    )
-    wanted = {name: params[name] for name in _TRAINING if name in given}
-    TrainSettings(**wanted)  # to refuse what is out of its range
+    adapter, wanted = tuning_settings(params, given)
     options = data_options(params)
     base = resolve(params["model"], params["revision"])
     device = resolve_device(params["device"])
+    check_tracker(params["track"])
     choose_dtype(device, params["dtype"])  # to refuse an unknown one
     if not params["dry_run"]:
         check_output(params["output"])
-    dataset = _load_data(params["data"], options)
+    dataset = load_rows(params["data"], options)
     trust = params["trust_remote_code"]
     prepared = prepare_base(base, trust_remote_code=trust, say=say)
     tokenizer = load_tokenizer(prepared, trust_remote_code=trust)
-    task = _task(params, dataset, tokenizer)
+    task = task_for(params, dataset, tokenizer)
     loaded = load_base(
         prepared, device=device, dtype=params["dtype"], trust_remote_code=trust, say=say
     )
@@ -83,12 +84,28 @@ def start(params: Mapping[str, Any], given: Collection[str]) -> None:
         device=device,
         dtype=loaded.identity.dtype,
         trust_remote_code=trust,
+        track=params["track"],
     )
     if params["dry_run"]:
         show_dry_run(config, tuning, dataset)
         return
     with new_run(config, params["output"], dataset.name) as run_dir:
         _go(config, dataset, tuning, run_dir, None)
+
+
+def tuning_settings(
+    params: Mapping[str, Any], given: Collection[str]
+) -> tuple[AdapterSettings, dict[str, Any]]:
+    """The adapter's settings, and those of the training that were given.
+
+    Raises UserError for one that is out of its range.
+    """
+    adapter = AdapterSettings(
+        **{name: params[name] for name in _ADAPTER}, targets=parse_roles(params["targets"])
+    )
+    wanted = {name: params[name] for name in _TRAINING if name in given}
+    TrainSettings(**wanted)
+    return adapter, wanted
 
 
 def _origins(given: Collection[str]) -> dict[str, str]:
@@ -104,6 +121,7 @@ def resume(run_dir: Path, given: Mapping[str, Any]) -> None:
     """Go on with the run in `run_dir`; options in `given` must agree with its own."""
     config = RunConfig.read(run_dir)
     _check_agrees(config, given)
+    check_tracker(config.track)
     if (run_dir / DESCRIPTION).exists():
         say(f"The run in {run_dir} is finished already.")
         _say_next(run_dir)
@@ -113,7 +131,7 @@ def resume(run_dir: Path, given: Mapping[str, Any]) -> None:
         say(f"{run_dir} holds no checkpoint yet; the run starts from its first step.")
     elif threads := checkpoint.environment.get("threads"):
         torch.set_num_threads(threads)  # the last bits of a sum depend on how it was divided
-    dataset = _load_data(config.data, config.data_options)
+    dataset = load_rows(config.data, config.data_options)
     # By the path it had, under the name that it was given: the artefact keeps the name.
     base = replace(resolve(config.model_path or config.model, config.revision), name=config.model)
     loaded = load_base(
@@ -136,17 +154,19 @@ def _go(
 ) -> None:
     say_plan(config, dataset, tuning, run_dir)
     try:
-        with ExitStack() as stack:
-            result = tune(
-                tuning,
-                labelled(dataset, "train"),
-                labelled(dataset, "validation"),
-                config.training,
-                run_dir,
-                reporter=TrainingReporter(stack),
-                resume_from=checkpoint,
-            )
-        evaluation = finish(tuning, result, config.training, dataset, run_dir, with_progress)
+        with _tracking(config, run_dir) as tracked:
+            with ExitStack() as stack:
+                result = tune(
+                    tuning,
+                    labelled(dataset, "train"),
+                    labelled(dataset, "validation"),
+                    config.training,
+                    run_dir,
+                    reporter=Several(tracked, TrainingReporter(stack)),
+                    resume_from=checkpoint,
+                )
+            evaluation = finish(tuning, result, config.training, dataset, run_dir, with_progress)
+            tracked.on_result(result, evaluation)
     except Interrupted as interrupt:
         stopped = f"Stopped after step {interrupt.step:,} of {interrupt.steps:,}."
         raise KeyboardInterrupt(f"{stopped} Go on with:\n  {resume_command(run_dir)}") from None
@@ -156,31 +176,16 @@ def _go(
     _say_next(run_dir)
 
 
-def _load_data(data: str | None, options: DataOptions) -> DataSet:
-    dataset = load_data(data, options)
-    for line in (*dataset.notes, *dataset.report.lines()):
-        say(line)
-    return dataset
+def _tracking(config: RunConfig, run_dir: Path) -> Tracking:
+    settings = {name: value for name, value in config.to_dict().items() if name != "origins"}
+    warn = partial(say, style="yellow")
+    return Tracking(config.track, run_dir, settings, say, warn)
 
 
-def data_options(params: Mapping[str, Any]) -> DataOptions:
-    """How rows are understood by the command's parameters; one that isn't there is left to them."""
-    words, mapping = (None, None)
-    if params.get("labels") is not None:
-        words, mapping = parse_labels_option(params["labels"])
-    return DataOptions(
-        text_column=params.get("text_column"),
-        label_column=params.get("label_column"),
-        labels=words or None,
-        label_map=mapping or None,
-        subject=params.get("subject"),
-        seed=params.get("seed", 0),
-        revision=params.get("data_revision"),
-        purpose="train",
-    )
-
-
-def _task(params: Mapping[str, Any], dataset: DataSet, tokenizer: PreTrainedTokenizerFast) -> Task:
+def task_for(
+    params: Mapping[str, Any], dataset: DataSet, tokenizer: PreTrainedTokenizerFast
+) -> Task:
+    """The question that is asked of each text."""
     template, length = params["template"], params["max_length"]
     if template is None:
         task = Task.default(dataset.labels, dataset.subject, length)
@@ -203,6 +208,7 @@ def _check_agrees(config: RunConfig, given: Mapping[str, Any]) -> None:
         "dtype": config.dtype,
         "max_length": config.task.max_length,
         "long_texts": config.task.long_texts,
+        "track": config.track,
     }
     settled = {
         "model": absolute,

@@ -203,6 +203,13 @@ def train(
             rich_help_panel=_TRAINING,
         ),
     ] = 0,
+    track: Annotated[
+        str | None,
+        typer.Option(
+            help="Where figures are logged, too: tensorboard, mlflow, wandb or trackio.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
     revision: Annotated[
         str | None,
         typer.Option(help="Branch, tag or commit of a Hub base.", rich_help_panel="Machine"),

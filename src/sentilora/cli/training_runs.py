@@ -52,6 +52,11 @@ def options_in(words: Sequence[str], where: str) -> dict[str, Any]:
 
     Raises UserError for what `train` doesn't know, or what isn't a run's own choice.
     """
+    return parameters_in(words, where)[1]
+
+
+def parameters_in(words: Sequence[str], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All of `train`'s parameters, and those that were given, as `options_in`."""
     context = _parsed(words, where)
     given = {
         name: value
@@ -60,7 +65,7 @@ def options_in(words: Sequence[str], where: str) -> dict[str, Any]:
     }
     if own := sorted(_OWN & given.keys()):
         raise UserError(f"{where}: --{own[0].replace('_', '-')} is not a variant's own choice.")
-    return given
+    return context.params, given
 
 
 def check_options(options: Mapping[str, Any], where: str) -> None:

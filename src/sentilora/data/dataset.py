@@ -30,7 +30,7 @@ SPLIT_NAMES = {  # what the splits are called in files and on the Hub
 }
 FIRST_ROWS = 5  # how many row numbers of a problem are kept to be shown
 
-Purpose = Literal["train", "evaluate"]
+Purpose = Literal["train", "evaluate", "audit"]
 Action = Literal["set aside", "reported"]
 
 
@@ -63,7 +63,8 @@ class DataOptions:
         Branch, tag or commit of a Hub data set.
     purpose
         "train" needs training and validation rows and cuts off the splits that are missing;
-        "evaluate" takes the rows as they are.
+        "evaluate" takes the rows as they are; "audit" does, and keeps those that contradict or
+        repeat each other, which it looks for.
     """
 
     text_column: str | None = None

@@ -47,7 +47,8 @@ def load_data(spec: str | None, options: DataOptions | None = None) -> DataSet:
     -------
     DataSet
         To train on: train, validation and test, those that the source lacks cut off its training
-        rows. To evaluate on: the source's splits, or the one split "all" where it has none.
+        rows. To evaluate on or to audit: the source's splits, or the one split "all" where it has
+        none.
 
     Raises
     ------
@@ -59,15 +60,17 @@ def load_data(spec: str | None, options: DataOptions | None = None) -> DataSet:
     rows = [row for part in _parts(raw).values() for row in part]
     readable, problems = checks.readable_rows(rows)
     mapping = _mapping(readable, raw, options)
-    examples, found = checks.without_conflicts(checks.labelled_rows(readable, mapping))
-    problems += found
+    examples = checks.labelled_rows(readable, mapping)
+    if options.purpose != "audit":
+        examples, found = checks.without_conflicts(examples)
+        problems += found
     if not examples:
         raise UserError(_nothing_usable(raw, problems))
 
     splits = _by_split(examples)
     notes = [*raw.notes, *mapping.notes, *_emptied(raw, splits)]
     training = TRAIN if TRAIN in splits else ALL
-    if training in splits:
+    if training in splits and options.purpose != "audit":
         evaluation = {split: rows for split, rows in splits.items() if split != training}
         splits[training], found = checks.without_overlap(splits[training], evaluation)
         problems += found + checks.repeats(splits[training])
@@ -107,7 +110,7 @@ def _mapping(rows: list[RawRow], raw: RawData, options: DataOptions) -> LabelMap
     if raw.class_names:
         return class_mapping(raw.class_names)
     mapping = found_mapping(word for row in rows if (word := label_word(row.label)))
-    if options.purpose == "train" and len(mapping.labels) == 1:
+    if options.purpose != "evaluate" and len(mapping.labels) == 1:
         raise UserError(
             f"All usable rows of {raw.name} have one label, {mapping.labels[0]!r}; a classifier "
             "needs two or more. Is it the right column? --label-column names another."

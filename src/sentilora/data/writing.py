@@ -74,14 +74,25 @@ def open_writer(
         writer.finish()
         return
     target = Path(target)
-    kind = file_format(target)
-    if kind.name == "parquet" and kind.gzipped:
-        raise UserError(f"'{target}': Parquet is compressed in itself; leave .gz off its name.")
+    kind = _format(target)
     with _whole_or_nothing(target, source) as file, _packed(file, kind.gzipped) as stream:
         writer = _writer(stream, kind, columns, schema, formulas)
         with closing(writer):
             yield writer
             writer.finish()
+
+
+def check_target(target: Path, source: Path | None = None) -> None:
+    """Raise `UserError` where `open_writer` would, before long work is done for nothing."""
+    _format(target)
+    _check_target(target.resolve(), source)
+
+
+def _format(target: Path) -> FileFormat:
+    kind = file_format(target)
+    if kind.name == "parquet" and kind.gzipped:
+        raise UserError(f"'{target}': Parquet is compressed in itself; leave .gz off its name.")
+    return kind
 
 
 def _writer(

@@ -9,12 +9,15 @@ baseline says nothing. Both are deterministic.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
     from sentilora.data.dataset import Example
 
 Predictions = npt.NDArray[np.int64]  # [N] class ids
@@ -44,30 +47,44 @@ def tfidf_logistic_regression(
     regularisation on a tie; without validation rows it is `DEFAULT_STRENGTH`. `train` must hold
     rows of two labels or more.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import f1_score
-    from threadpoolctl import threadpool_limits
 
-    vectorizer = TfidfVectorizer(
-        lowercase=True, ngram_range=(1, 2), sublinear_tf=True, token_pattern=TOKEN
-    )
+    vectorizer = _vectorizer()
     features = vectorizer.fit_transform([example.text for example in train])
     targets = [example.label for example in train]
-
-    def fit(strength: float) -> LogisticRegression:
-        # BLAS threads have nothing to gain on sparse rows, and spinning make it five times slower.
-        with threadpool_limits(1, user_api="blas"):
-            return LogisticRegression(C=strength, max_iter=1000).fit(features, targets)
-
     if not validation:
-        return fit(DEFAULT_STRENGTH).predict(vectorizer.transform(texts))
+        return _fit(features, targets, DEFAULT_STRENGTH).predict(vectorizer.transform(texts))
     held_out = vectorizer.transform([example.text for example in validation])
     expected = [example.label for example in validation]
-    models = [fit(strength) for strength in STRENGTHS]
+    models = [_fit(features, targets, strength) for strength in STRENGTHS]
     macro_f1 = [
         f1_score(expected, model.predict(held_out), average="macro", zero_division=0)
         for model in models
     ]
     best = models[int(np.argmax(macro_f1))]  # the first of equals, so the most regularised
     return best.predict(vectorizer.transform(texts))
+
+
+def tfidf_probabilities(train: Sequence[Example], texts: Sequence[str]) -> npt.NDArray[np.float64]:
+    """[N, K] the same model's probabilities, of the labels in `train` in the order of their ids."""
+    vectorizer = _vectorizer()
+    features = vectorizer.fit_transform([example.text for example in train])
+    model = _fit(features, [example.label for example in train], DEFAULT_STRENGTH)
+    return model.predict_proba(vectorizer.transform(texts))
+
+
+def _vectorizer() -> TfidfVectorizer:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(
+        lowercase=True, ngram_range=(1, 2), sublinear_tf=True, token_pattern=TOKEN
+    )
+
+
+def _fit(features: Any, targets: Sequence[int], strength: float) -> LogisticRegression:
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    # BLAS threads have nothing to gain on sparse rows, and spinning make it five times slower.
+    with threadpool_limits(1, user_api="blas"):
+        return LogisticRegression(C=strength, max_iter=1000).fit(features, targets)

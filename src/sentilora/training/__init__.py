@@ -6,7 +6,7 @@ from sentilora.training.checkpoint import FOLDER, Checkpoint, newest_valid
 from sentilora.training.defaults import Chosen, choose_settings
 from sentilora.training.interrupts import Interrupted
 from sentilora.training.loop import FitResult, fit
-from sentilora.training.reporting import Plan, Reporter, StepReport
+from sentilora.training.reporting import Plan, Reporter, Several, StepReport
 from sentilora.training.rows import Rows
 from sentilora.training.settings import TrainSettings
 
@@ -19,6 +19,7 @@ __all__ = [
     "Plan",
     "Reporter",
     "Rows",
+    "Several",
     "StepReport",
     "TrainSettings",
     "choose_settings",

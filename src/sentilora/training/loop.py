@@ -244,6 +244,7 @@ class _Run:
                 steps=self.schedule.steps,
                 loss=loss,
                 learning_rate=rate,
+                gradient_norm=norm,
                 rows_done=self.state.rows_done,
                 rows_per_second=self._rows_here / max(self._seconds_here, 1e-9),
             )

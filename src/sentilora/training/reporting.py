@@ -30,13 +30,15 @@ class Plan:
 class StepReport:
     """One step done. `loss` is the mean of its rows; `rows_done` counts from the run's start.
 
-    The rate is that of this process, without evaluations and checkpoints.
+    `gradient_norm` is that before clipping. The rate is that of this process, without evaluations
+    and checkpoints.
     """
 
     step: int
     steps: int
     loss: float
     learning_rate: float
+    gradient_norm: float
     rows_done: int
     rows_per_second: float
 
@@ -61,3 +63,34 @@ class Reporter:
 
     def on_warning(self, message: str) -> None:
         """Something went wrong that doesn't end the run."""
+
+
+class Several(Reporter):
+    """Tells each of several reporters, in order."""
+
+    def __init__(self, *reporters: Reporter) -> None:
+        self._reporters = reporters
+
+    def on_start(self, plan: Plan) -> None:
+        for reporter in self._reporters:
+            reporter.on_start(plan)
+
+    def on_step(self, report: StepReport) -> None:
+        for reporter in self._reporters:
+            reporter.on_step(report)
+
+    def on_evaluating(self, step: int, rows: int) -> None:
+        for reporter in self._reporters:
+            reporter.on_evaluating(step, rows)
+
+    def on_evaluation(self, record: Mapping[str, Any]) -> None:
+        for reporter in self._reporters:
+            reporter.on_evaluation(record)
+
+    def on_checkpoint(self, path: Path) -> None:
+        for reporter in self._reporters:
+            reporter.on_checkpoint(path)
+
+    def on_warning(self, message: str) -> None:
+        for reporter in self._reporters:
+            reporter.on_warning(message)
