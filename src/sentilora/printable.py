@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 
 # C0 but for tab and line feed, DEL and C1; the marks that turn or isolate a direction; surrogates,
-# which no stream of UTF-8 takes.
-_ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# which no stream of UTF-8 takes, and the two that no XML does.
+_ACTING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 
 
 def printable(text: str) -> str:

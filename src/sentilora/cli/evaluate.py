@@ -92,6 +92,7 @@ def evaluate(
     evaluation = measure(classifier, dataset, artifact.rows, selection, keeping(said))
     if report is not None:
         from sentilora.report.evaluation import evaluation_page
+        from sentilora.report.words import marked_by
 
         page = evaluation_page(
             evaluation,
@@ -100,6 +101,7 @@ def evaluate(
             run=artifact.path.absolute().name,
             base=artifact.base.name,
             history=artifact.metrics["history"],
+            shown=marked_by(classifier),
         )
         write_report(report, page)
         say(f"The report is in {report}.")

@@ -61,8 +61,7 @@ CONFUSIONS = 10
 def evaluation_tables(evaluation: Evaluation) -> RenderableType:
     """All of an evaluation: the comparison, the tuned model label by label, its confusions."""
     tuned = evaluation.tuned
-    legends = [LEGEND, *([ZERO_SHOT_LEGEND] if PMI in evaluation.results else [])]
-    notes = [Text(note, style="dim") for note in (*evaluation.notes, *legends)]
+    notes = [Text(note, style="dim") for note in (*evaluation.notes, *legends(evaluation))]
     parts: list[RenderableType] = [comparison_table(evaluation), *notes]
     parts += ["", per_class_table(tuned), "", confusion_table(tuned)]
     if evaluation.calibration is not None:
@@ -73,6 +72,11 @@ def evaluation_tables(evaluation: Evaluation) -> RenderableType:
     if evaluation.label_sets is not None:
         parts += ["", Text(sets_text(evaluation.label_sets))]
     return Group(*parts)
+
+
+def legends(evaluation: Evaluation) -> list[str]:
+    """What the comparison's headings and lines mean."""
+    return [LEGEND, *([ZERO_SHOT_LEGEND] if PMI in evaluation.results else [])]
 
 
 def comparison_table(evaluation: Evaluation) -> Group:

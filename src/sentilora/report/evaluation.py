@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from markupsafe import Markup
 
-from sentilora.correction import Correction
 from sentilora.data.dataset import Example
 from sentilora.evaluation import Evaluation
-from sentilora.evaluation.calibration import Bin, reliability
 from sentilora.evaluation.errors import WORST, worst_errors
 from sentilora.evaluation.evaluate import TUNED
+from sentilora.evaluation.recalibration import Recalibration
 from sentilora.evaluation.tables import (
     ABSENT,
-    LEGEND,
+    CALIBRATION_LEGEND,
     MATRIX_LABELS,
     TITLES,
+    abstaining_table,
     accuracy_text,
+    calibration_table,
     comparison_table,
     confusion_table,
+    legends,
     per_class_table,
+    sets_text,
 )
 from sentilora.report.learning import learning_plot
 from sentilora.report.page import render, shortened
@@ -64,7 +66,7 @@ def evaluation_page(
         base=base,
         headline=accuracy_text(tuned),
         against=grid(comparison_table(evaluation)),
-        remarks=(*evaluation.notes, LEGEND),
+        remarks=(*evaluation.notes, *legends(evaluation)),
         accuracies=accuracy_plot(
             [
                 Point(TITLES[name], figures.accuracy, *figures.accuracy_interval, name == TUNED)
@@ -74,14 +76,29 @@ def evaluation_page(
         by_label=grid(per_class_table(tuned)),
         confusion=confusion_map(tuned.labels, tuned.confusion) if few_labels else None,
         confusions=grid(confusion_table(tuned)),
-        temperature=scores.correction.temperature,
-        reliability=reliability_plot(*_bins(scores, gold)),
+        reliability=_reliability(evaluation.calibration),
+        calibration=_calibrations(evaluation.calibration),
+        calibration_remark=CALIBRATION_LEGEND,
+        abstaining=grid(abstaining_table(evaluation.selective_accuracy)),
+        sets=evaluation.label_sets and sets_text(evaluation.label_sets),
         learning=learning_plot(history) if len(history) > 1 else None,
         validations=_validations(history),
         wrong=wrong,
         worst=[(error, shown(error.text)) for error in worst],
         most=WORST,
     )
+
+
+def _reliability(found: Recalibration | None) -> str | None:
+    """With the temperature and, where there is one, before it."""
+    if found is None:
+        return None
+    before = None if found.temperature == 1.0 else found.before.bins
+    return reliability_plot(found.after.bins, before)
+
+
+def _calibrations(found: Recalibration | None) -> Grid | None:
+    return None if found is None else grid(calibration_table(found))
 
 
 def _validations(history: Sequence[Entry]) -> Grid:
@@ -102,12 +119,3 @@ def _validations(history: Sequence[Entry]) -> Grid:
     ]
     headings = ("training loss", "loss", "accuracy", "macro-F1")
     return Grid("step", headings, (False,) * len(headings), tuple(rows))
-
-
-def _bins(scores: Scores, gold: Sequence[int]) -> tuple[list[Bin], list[Bin] | None]:
-    """With the temperature and, where there is one, before it."""
-    after = reliability(scores.probabilities, gold)
-    if scores.correction.temperature == 1.0:
-        return after, None
-    raw = replace(scores, correction=Correction(1.0, scores.correction.label_shares))
-    return after, reliability(raw.probabilities, gold)

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from sentilora.report.svg import printable
+from sentilora.printable import printable
 
 LONGEST = 500  # characters of a text that are shown
 

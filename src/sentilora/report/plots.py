@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from sentilora.evaluation.calibration import Bin
-from sentilora.report.svg import BLUE, INK, ORANGE, SERIES, draw, printable
+from sentilora.printable import printable
+from sentilora.report.svg import BLUE, INK, ORANGE, SERIES, draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

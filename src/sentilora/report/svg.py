@@ -16,6 +16,8 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
+from sentilora.printable import printable
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -92,11 +94,6 @@ def draw(name: str, label: str, height: float, paint: Callable[[Figure], None]) 
         paint(figure)
         figure.savefig(written, format="svg", dpi=_DPI, metadata={"Date": None})
     return Markup(_for_page(written.getvalue().decode(), name, label))
-
-
-def printable(text: str) -> str:
-    """`text` without what neither XML nor UTF-8 can hold."""
-    return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
 
 
 def _for_page(drawn: str, name: str, label: str) -> str:
