@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 
@@ -16,7 +17,9 @@ from sentilora.data.dataset import HubAddress
 from sentilora.errors import UserError
 from sentilora.evaluation import Evaluation
 from sentilora.evaluation.metrics import classification_metrics
+from sentilora.evaluation.recalibration import recalibration
 from sentilora.model_card import model_card
+from sentilora.scoring import Scores
 from sentilora.task import Task
 from sentilora.training import TrainSettings
 
@@ -51,6 +54,7 @@ def evaluation() -> Evaluation:
             "tfidf_logistic_regression": untuned,
             "majority_class": untuned,
         },
+        calibration=recalibration(Scores(np.zeros((8, 2)), np.ones(8, dtype=bool)), TRUE),
     )
 
 

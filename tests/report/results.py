@@ -11,7 +11,9 @@ from sentilora.correction import Correction
 from sentilora.data.dataset import Example
 from sentilora.domains.matrix import Answers, Cell, DomainRows, transfer_cells
 from sentilora.evaluation import Evaluation
+from sentilora.evaluation.abstaining import selective_accuracy
 from sentilora.evaluation.metrics import classification_metrics, score_metrics
+from sentilora.evaluation.recalibration import recalibration
 from sentilora.scoring import Scores
 
 HOSTILE = "<script>alert('1')</script> & \"$x$\""
@@ -68,6 +70,8 @@ def evaluated(
             "tfidf_logistic_regression": simple,
             "majority_class": simple,
         },
+        calibration=recalibration(tuned, gold),
+        selective_accuracy=selective_accuracy(tuned.probabilities, tuned.predicted, gold),
     )
     examples = [Example(f"{text} {n}", int(label), n + 1, "test") for n, label in enumerate(gold)]
     return evaluation, tuned, examples

@@ -6,8 +6,10 @@ once.
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -58,15 +60,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("predict")(predict.predict)
-app.command("compare")(compare.compare)
-app.command("domains")(domains.domains)
-app.command("behaviour")(behaviour.behaviour)
-app.command("explain")(explain.explain)
-app.command("audit")(audit.audit)
-app.command("merge")(merge.merge)
+
+
+def _add(name: str, command: Callable[..., None]) -> None:
+    """A subcommand; the help is its docstring, each paragraph wrapped to the terminal."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    app.command(name, help="\n\n".join(" ".join(each.split()) for each in paragraphs))(command)
+
+
+_add("train", train.train)
+_add("evaluate", evaluate.evaluate)
+_add("predict", predict.predict)
+_add("compare", compare.compare)
+_add("domains", domains.domains)
+_add("behaviour", behaviour.behaviour)
+_add("explain", explain.explain)
+_add("audit", audit.audit)
+_add("merge", merge.merge)
 app.add_typer(bases.app, name="bases")
 
 

@@ -11,7 +11,7 @@ Run = Annotated[Path, typer.Argument(help="The folder that `sentilora train` wro
 
 RunOrMerged = Annotated[
     Path,
-    typer.Argument(help="The folder that `sentilora train` or `merge` wrote.", metavar="RUN"),
+    typer.Argument(metavar="run", help="The folder that `sentilora train` or `merge` wrote."),
 ]
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel="Machine")]

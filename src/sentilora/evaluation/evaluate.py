@@ -71,7 +71,7 @@ class Evaluation:
     # TUNED, UNTUNED, the untuned base's CONTEXTUAL and PMI, and where there are rows for them the
     # other baselines
     results: dict[str, Metrics]
-    calibration: Recalibration | None = None
+    calibration: Recalibration
     label_sets: SetFigures | None = None
     selective_accuracy: tuple[Kept, ...] = ()
 
@@ -91,7 +91,7 @@ class Evaluation:
             "labels": list(self.tuned.labels),
             "notes": list(self.notes),
             "results": {name: metrics.to_dict() for name, metrics in self.results.items()},
-            "calibration": self.calibration and self.calibration.to_dict(),
+            "calibration": self.calibration.to_dict(),
             "label_sets": self.label_sets and self.label_sets.to_dict(),
             "selective_accuracy": [kept.to_dict() for kept in self.selective_accuracy],
         }

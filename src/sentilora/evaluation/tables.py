@@ -64,9 +64,8 @@ def evaluation_tables(evaluation: Evaluation) -> RenderableType:
     notes = [Text(note, style="dim") for note in (*evaluation.notes, *legends(evaluation))]
     parts: list[RenderableType] = [comparison_table(evaluation), *notes]
     parts += ["", per_class_table(tuned), "", confusion_table(tuned)]
-    if evaluation.calibration is not None:
-        parts += ["", calibration_table(evaluation.calibration)]
-        parts += [Text(CALIBRATION_LEGEND, style="dim")]
+    parts += ["", calibration_table(evaluation.calibration)]
+    parts += [Text(CALIBRATION_LEGEND, style="dim")]
     if evaluation.selective_accuracy:
         parts += ["", abstaining_table(evaluation.selective_accuracy)]
     if evaluation.label_sets is not None:

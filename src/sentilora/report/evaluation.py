@@ -77,7 +77,7 @@ def evaluation_page(
         confusion=confusion_map(tuned.labels, tuned.confusion) if few_labels else None,
         confusions=grid(confusion_table(tuned)),
         reliability=_reliability(evaluation.calibration),
-        calibration=_calibrations(evaluation.calibration),
+        calibration=grid(calibration_table(evaluation.calibration)),
         calibration_remark=CALIBRATION_LEGEND,
         abstaining=grid(abstaining_table(evaluation.selective_accuracy)),
         sets=evaluation.label_sets and sets_text(evaluation.label_sets),
@@ -89,16 +89,9 @@ def evaluation_page(
     )
 
 
-def _reliability(found: Recalibration | None) -> str | None:
+def _reliability(found: Recalibration) -> Markup:
     """With the temperature and, where there is one, before it."""
-    if found is None:
-        return None
-    before = None if found.temperature == 1.0 else found.before.bins
-    return reliability_plot(found.after.bins, before)
-
-
-def _calibrations(found: Recalibration | None) -> Grid | None:
-    return None if found is None else grid(calibration_table(found))
+    return reliability_plot(found.after.bins, None if found.temperature == 1 else found.before.bins)
 
 
 def _validations(history: Sequence[Entry]) -> Grid:
