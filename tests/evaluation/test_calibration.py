@@ -13,6 +13,7 @@ from sentilora.evaluation.calibration import (
     Kind,
     brier_score,
     calibration_error,
+    error_by_chance,
     fit_temperature,
     log_loss,
     reliability,
@@ -164,3 +165,23 @@ def test_no_rows() -> None:
         calibration_error(np.zeros((0, 2)), [])
     with pytest.raises(UserError, match="no rows"):
         fit_temperature(np.zeros((0, 2)), [])
+
+
+def test_the_error_by_chance_is_that_of_labels_drawn_from_the_probabilities() -> None:
+    generator = np.random.default_rng(4)
+    confidence = generator.uniform(0.5, 1, size=80)
+    probabilities = np.stack([confidence, 1 - confidence], axis=1)
+    drawn = [
+        calibration_error(probabilities, (generator.random(80) > confidence).astype(int))
+        for _ in range(1000)
+    ]
+    found = error_by_chance(probabilities)
+    assert found.mean == pytest.approx(np.mean(drawn), abs=0.004)
+    assert (found.low, found.high) == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=0.01)
+    many = error_by_chance(np.tile(probabilities, (50, 1)))
+    assert many.high < found.low  # more rows, less of it
+
+
+def test_a_sure_model_has_no_error_by_chance() -> None:
+    found = error_by_chance(np.array([[1.0, 0.0], [0.0, 1.0]]))
+    assert (found.mean, found.low, found.high) == (0, 0, 0)

@@ -87,7 +87,7 @@ def test_the_figures_of_an_evaluation() -> None:
     ):
         figures = (found.ece, found.adaptive_ece, found.brier_score, found.nll)
         assert calibration.line(name) == [f"{figure:.3f}" for figure in figures]
-    abstaining = page.tables["Labels given only from a probability on"]
+    abstaining = page.tables["The labels that it gives, and how right they are"]
     for each in evaluation.selective_accuracy:
         line = abstaining.line(f"{each.threshold:g}" if each.threshold else "never")
         assert line[:2] == [str(each.rows), f"{percent(each.share)} %"]

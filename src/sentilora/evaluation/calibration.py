@@ -72,6 +72,31 @@ def calibration_error(
     return float(gaps / sum(each.rows for each in found))
 
 
+@dataclass(frozen=True)
+class Chance:
+    """What an error comes to by chance: its mean, and the interval of 95 % of the draws."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def error_by_chance(probabilities: Floats, *, draws: int = 1000, seed: int = 0) -> Chance:
+    """The calibration error, in `BINS` of equal width, of a model that is perfectly calibrated.
+
+    The fewer rows, the larger: in each draw every row is right with its own confidence (consistency
+    resampling, Bröcker and Smith 2007).
+    """
+    confidence = np.asarray(probabilities, dtype=np.float64).max(axis=1)
+    which = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    members = np.eye(BINS)[which]  # [N, BINS]
+    generator = np.random.default_rng(seed)
+    right = generator.random((draws, len(confidence))) < confidence
+    errors = np.abs((right - confidence) @ members).sum(axis=1) / len(confidence)
+    low, high = np.percentile(errors, [2.5, 97.5])
+    return Chance(float(errors.mean()), float(low), float(high))
+
+
 def brier_score(probabilities: Floats, true: npt.ArrayLike) -> float:
     """The mean squared distance from certainty of the true label, summed over the labels; in [0, 2]
     (Brier 1950)."""

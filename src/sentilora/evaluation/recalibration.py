@@ -10,9 +10,11 @@ import numpy.typing as npt
 from sentilora.evaluation.calibration import (
     BINS,
     Bin,
+    Chance,
     Floats,
     brier_score,
     calibration_error,
+    error_by_chance,
     log_loss,
     reliability,
 )
@@ -42,11 +44,16 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Recalibration:
-    """A tuned model's probabilities before its temperature and after it."""
+    """A tuned model's probabilities before its temperature and after it.
+
+    chance
+        The `ece` that a perfectly calibrated model of the same confidences shows on as many rows.
+    """
 
     temperature: float
     before: Calibration
     after: Calibration
+    chance: Chance
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON has it; `bins` is how many were made, also where some hold no row."""
@@ -55,6 +62,7 @@ class Recalibration:
             "bins": BINS,
             "before": _plain(self.before),
             "after": _plain(self.after),
+            "chance": asdict(self.chance),
         }
 
 
@@ -64,6 +72,7 @@ def recalibration(scores: Scores, true: npt.ArrayLike) -> Recalibration:
         temperature=scores.correction.temperature,
         before=measure_calibration(scores.before_temperature.probabilities, true),
         after=measure_calibration(scores.probabilities, true),
+        chance=error_by_chance(scores.probabilities),
     )
 
 

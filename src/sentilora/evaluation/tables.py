@@ -38,10 +38,6 @@ ZERO_SHOT_LEGEND = (
     "calibration, Zhao et al. 2021). Untuned, PMI: what the text adds to a label's log-probability "
     "(PMI_DC, Holtzman et al. 2021)."
 )
-CALIBRATION_LEGEND = (
-    "NLL: -log of the true label's probability among the labels; adaptive ECE: in bins of like "
-    "many rows."
-)
 WIDTH = 80
 GAP = 2  # between columns
 COUNT = 5  # cells that a count may take
@@ -65,7 +61,7 @@ def evaluation_tables(evaluation: Evaluation) -> RenderableType:
     parts: list[RenderableType] = [comparison_table(evaluation), *notes]
     parts += ["", per_class_table(tuned), "", confusion_table(tuned)]
     parts += ["", calibration_table(evaluation.calibration)]
-    parts += [Text(CALIBRATION_LEGEND, style="dim")]
+    parts += [Text(calibration_text(evaluation.calibration), style="dim")]
     if evaluation.selective_accuracy:
         parts += ["", abstaining_table(evaluation.selective_accuracy)]
     if evaluation.label_sets is not None:
@@ -139,6 +135,16 @@ def calibration_table(calibration: Recalibration) -> Group:
     if calibration.temperature != 1.0:
         title += f", before and after the temperature of {calibration.temperature:.2f}"
     return titled(title, table)
+
+
+def calibration_text(calibration: Recalibration) -> str:
+    """What the table's figures mean."""
+    chance = calibration.chance
+    return (
+        f"So many rows of a perfectly calibrated model, as sure as this one, show an ECE of "
+        f"{chance.mean:.3f} [{chance.low:.3f}, {chance.high:.3f}] by chance. NLL: -log of the true "
+        "label's probability among the labels; adaptive ECE: in bins of like many rows."
+    )
 
 
 def abstaining_table(kept: Sequence[Kept]) -> Group:

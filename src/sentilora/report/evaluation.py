@@ -13,12 +13,12 @@ from sentilora.evaluation.evaluate import TUNED
 from sentilora.evaluation.recalibration import Recalibration
 from sentilora.evaluation.tables import (
     ABSENT,
-    CALIBRATION_LEGEND,
     MATRIX_LABELS,
     TITLES,
     abstaining_table,
     accuracy_text,
     calibration_table,
+    calibration_text,
     comparison_table,
     confusion_table,
     legends,
@@ -78,7 +78,7 @@ def evaluation_page(
         confusions=grid(confusion_table(tuned)),
         reliability=_reliability(evaluation.calibration),
         calibration=grid(calibration_table(evaluation.calibration)),
-        calibration_remark=CALIBRATION_LEGEND,
+        calibration_remark=calibration_text(evaluation.calibration),
         abstaining=grid(abstaining_table(evaluation.selective_accuracy)),
         sets=evaluation.label_sets and sets_text(evaluation.label_sets),
         learning=learning_plot(history) if len(history) > 1 else None,
