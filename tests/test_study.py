@@ -1,4 +1,4 @@
-"""The study of quality: draws are fair, and finished cells stay."""
+"""The study of quality: draws are fair, finished cells stay, tables hold like against like."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 @pytest.fixture
 def study(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    from study import cells, draws
+    from study import cells, draws, report
 
-    return SimpleNamespace(cells=cells, draws=draws)
+    return SimpleNamespace(cells=cells, draws=draws, report=report)
 
 
 @pytest.mark.parametrize("rows", [3, 10, 32, 100, 600])
@@ -41,3 +41,37 @@ def test_finished_cells_are_found_again(study: SimpleNamespace, tmp_path: Path) 
     again = study.cells.Results(tmp_path / "results.jsonl")
     assert again.missing(cells) == [cells[0], cells[2]]
     assert again.of(cells) == [done]
+
+
+def test_the_tables_pair_a_choice_with_the_default(study: SimpleNamespace, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "rotten_tomatoes"
+    folder.mkdir(parents=True)
+    for split in ("train", "validation", "test"):
+        rows = [f'{{"text": "{split} {n}", "label": "{n % 2}"}}\n' for n in range(20)]
+        (folder / f"{split}.jsonl").write_text("".join(rows))
+    results = study.cells.Results(tmp_path / "results.jsonl")
+    right, ten_wrong = "01" * 10, "01" * 5 + "10" * 5
+    letters = {"words": {"negative": "A", "positive": "B"}}
+    for method, options, predicted in (
+        ("tuned", {}, right),
+        ("tuned", letters, ten_wrong),
+        ("head", {}, ten_wrong),
+    ):
+        share = sum(a == b for a, b in zip(predicted, right, strict=True)) / 20
+        figures = {"accuracy": share, "macro_f1": share, "ece": 0.0, "nll": 1.0}
+        results.add(
+            study.cells.Result(
+                study.cells.Cell(method, "rotten_tomatoes", 2048, 0, options),
+                {**figures, "train_seconds": 2.0, "saved_bytes": 5000},
+                predicted,
+                "a machine",
+            )
+        )
+    study.report.write_report(results, tmp_path / "data", tmp_path)
+    tables = (tmp_path / "quality-tables.md").read_text()
+    assert "| **sentilora**, SmolLM2-135M |  |  |  | 100.0 |  |" in tables
+    assert "| **sentilora**, SmolLM2-135M | 2,048 | 1.000 | 0.000 | 2 | 5 kB |" in tables
+    assert "| rotten_tomatoes | 2,048 | 1 | 100.0 | 50.0 | +50.0 [" in tables
+    assert "| rotten_tomatoes, 2,048, test | 1 | as it is | 100.0 | 100.0 |  |" in tables
+    assert "| rotten_tomatoes, 2,048, test | 1 | labels A, B | 50.0 | 50.0 | -50.0 [" in tables
+    assert (tmp_path / "learning-curve.svg").exists()
