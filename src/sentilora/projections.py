@@ -124,6 +124,11 @@ def _projections(model: Any) -> dict[str, Any]:
     }
 
 
+def linear_weights(model: Any) -> int:
+    """How many weights its linear maps have, but for its head: what quantisation shrinks."""
+    return sum(module.weight.numel() for module in _projections(model).values())
+
+
 def _out_features(module: Any) -> int:
     return int(module.nf if isinstance(module, Conv1D) else module.out_features)
 

@@ -28,6 +28,7 @@ from sentilora.classifier import Classifier
 from sentilora.data import DataSet, row_hash
 from sentilora.data.dataset import HubAddress
 from sentilora.encoding import PromptEncoder, tokenizer_fingerprint
+from sentilora.errors import UserError
 from sentilora.evaluation import Evaluation
 from sentilora.evaluation.measuring import Scoring, measure
 from sentilora.evaluation.selection import select_rows
@@ -64,13 +65,40 @@ class Tuning:
     parameters: ParameterCount
 
 
-def prepare(base: LoadedBase, task: Task, adapter: AdapterSettings, seed: int) -> Tuning:
-    """Attach a fresh adapter to `base` and make the scorer that trains and uses it."""
+def prepare(
+    base: LoadedBase,
+    task: Task,
+    adapter: AdapterSettings,
+    seed: int,
+    *,
+    gradient_checkpointing: bool = False,
+) -> Tuning:
+    """Attach a fresh adapter to `base` and make the scorer that trains and uses it.
+
+    With `gradient_checkpointing` the model is one that does it whenever it is trained; see
+    `TrainSettings`.
+    """
     encoder = PromptEncoder(task, base.tokenizer)
     model = attach(base.model, adapter, seed)
+    if gradient_checkpointing:
+        checkpoint_gradients(base)
     return Tuning(
         base, model, LabelScorer(model, encoder), adapter, count_parameters(model, adapter)
     )
+
+
+def checkpoint_gradients(base: LoadedBase) -> None:
+    """Have the base keep only its blocks' inputs for a backward pass.
+
+    Raises UserError where its architecture can't.
+    """
+    try:
+        base.model.gradient_checkpointing_enable({"use_reentrant": False})
+    except ValueError:
+        raise UserError(
+            f"{base.identity.name} can't checkpoint gradients: its architecture has no support for "
+            "it. Leave --gradient-checkpointing out, and lower --micro-batch instead."
+        ) from None
 
 
 def tune(

@@ -20,7 +20,7 @@ from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError
 from sentilora.evaluation.calibration import fit_temperature
 from sentilora.training import Plan, Reporter, Rows, StepReport, TrainSettings, loop
-from sentilora.training.gradients import Gradients, rows_at_once
+from sentilora.training.gradients import Gradients, rows_at_once, tokens_at_once
 from sentilora.training.history import (
     ROWS_TO_CALIBRATE,
     Validation,
@@ -448,8 +448,8 @@ def test_the_last_weights_need_no_validation_rows(tmp_path: Path) -> None:
     ],
 )
 def test_rows_at_once(lengths: list[int], most: int, expected: int) -> None:
-    assert rows_at_once(lengths, most, torch.device("cpu")) == expected
-    assert rows_at_once([30] * 128, 128, torch.device("cuda")) == 128
+    assert rows_at_once(lengths, most, tokens_at_once("cpu")) == expected
+    assert rows_at_once([30] * 128, 128, tokens_at_once("cuda")) == 128
 
 
 class Tight:

@@ -1,0 +1,115 @@
+"""The peak of a training step's memory, by part, from a model's shape and how it is tuned.
+
+The parts are those that are held at once when the backward pass has begun:
+
+weights
+    Linear projections at their dtype or quantised; embeddings, norms, biases and head always at the
+    dtype.
+adapters
+    For each weight of an adapter, in fp32: itself, its gradient, AdamW's two moments (Loshchilov and
+    Hutter 2019), and the sum of which the averaged weights are made; on a CPU also the best weights
+    so far. And its copy in the base's dtype that a step computes with.
+activations, attention, prefix
+    What the forward keeps; see `frozen` and `general`. "prefix" is the instruction's keys and
+    values, laid before each row's.
+head
+    A slice of the vocabulary's matrix in fp32 where it isn't already, the logits on it, and hidden
+    states with their gradient at the asked-for tokens; see `scoring.head`.
+working
+    What one block's backward needs beside.
+runtime
+    What belongs to no part: on a CPU the tokenizer, code that is loaded on its first use and the C
+    library's rest of freed memory; on a GPU CUDA's context, which torch's allocator doesn't count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+from sentilora.planning import frozen, general
+from sentilora.planning.recipe import INT8_BYTES, NF4_BYTES, Recipe, Run
+from sentilora.planning.shape import ModelShape
+
+RUNTIME_BYTES = {"cpu": 60_000_000, "cuda": 500_000_000}
+_HEAD_SLICE = {"cpu": 2**22}
+_HEAD_SLICE_ELSEWHERE = 2**26
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Bytes at the peak, by part; see the module."""
+
+    weights: int
+    adapters: int
+    activations: int
+    attention: int
+    prefix: int
+    head: int
+    working: int
+    runtime: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(getattr(self, field.name) for field in fields(self))
+
+    def to_dict(self) -> dict[str, int]:
+        """As JSON has it."""
+        return {**asdict(self), "total": self.total}
+
+
+def peak(shape: ModelShape, recipe: Recipe, run: Run) -> Parts:
+    """The peak of a training step whose largest pass is `run`."""
+    path = frozen if recipe.handwritten(shape) else general
+    return Parts(
+        weights=weights(shape, recipe),
+        adapters=_adapters(shape, recipe),
+        **path.kept(shape, recipe, run),
+        head=_head(shape, recipe, run),
+        working=path.working(shape, recipe, run),
+        runtime=RUNTIME_BYTES.get(recipe.device, 0),
+    )
+
+
+def loading(shape: ModelShape, recipe: Recipe) -> int:
+    """The peak of loading: on a CPU the file is mapped, and read into weights of another dtype."""
+    held = weights(shape, recipe) + RUNTIME_BYTES.get(recipe.device, 0)
+    if recipe.device == "cpu" and recipe.size != shape.stored_bytes:
+        held += shape.parameters * shape.stored_bytes
+    return held
+
+
+def trained(shape: ModelShape, recipe: Recipe) -> int:
+    """Weights of the adapters, the rows of a fused projection that stay zero among them."""
+    magnitudes = 1 if recipe.dora else 0
+    of_block = sum(recipe.rank * (w + out) + magnitudes * out for w, out in recipe.adapted(shape))
+    return shape.layers * of_block
+
+
+def weights(shape: ModelShape, recipe: Recipe) -> int:
+    """Bytes of the base."""
+    if recipe.quantize == "nf4":
+        linear = NF4_BYTES * shape.linear
+    elif recipe.quantize == "int8":
+        outputs = sum(out for each in shape.matrices.values() for _, out in each) * shape.layers
+        linear = INT8_BYTES * shape.linear + 4 * outputs
+    else:
+        linear = recipe.size * shape.linear
+    return int(linear) + recipe.size * shape.rest
+
+
+def _adapters(shape: ModelShape, recipe: Recipe) -> int:
+    count = trained(shape, recipe)
+    copies = 6 if recipe.device == "cpu" else 5
+    if not recipe.handwritten(shape):
+        return copies * 4 * count
+    rank = recipe.rank * len(recipe.adapted(shape))
+    side_by_side = shape.layers * rank * (shape.width + shape.qkv)
+    return copies * 4 * count + side_by_side * recipe.size
+
+
+def _head(shape: ModelShape, recipe: Recipe, run: Run) -> int:
+    most = _HEAD_SLICE.get(recipe.device, _HEAD_SLICE_ELSEWHERE)
+    tokens = min(shape.vocabulary, max(1, most // (4 * shape.width)))
+    copied = 4 * tokens * shape.width if recipe.size < 4 else 0
+    return copied + run.rows * (3 * 4 * tokens + 4 * 4 * shape.width)
