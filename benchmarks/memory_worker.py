@@ -17,7 +17,27 @@ from typing import Any
 
 from common import peak_memory
 
-WORDS = "the film plot cast was is a very quite with and music slow fine end of its own time".split()
+WORDS = [
+    "the",
+    "film",
+    "plot",
+    "cast",
+    "was",
+    "is",
+    "a",
+    "very",
+    "quite",
+    "with",
+    "and",
+    "music",
+    "slow",
+    "fine",
+    "end",
+    "of",
+    "its",
+    "own",
+    "time",
+]
 
 
 @dataclass(frozen=True)
@@ -89,7 +109,10 @@ def measured(cell: Cell) -> dict[str, Any]:
     rows = rows_at_once(lengths, cell.batch, cell.budget)
     prompts = prompts[:rows]
     settings = TrainSettings(
-        epochs=cell.steps, batch_size=rows, select="last", micro_batch_tokens=cell.budget,
+        epochs=cell.steps,
+        batch_size=rows,
+        select="last",
+        micro_batch_tokens=cell.budget,
         gradient_checkpointing=cell.checkpointing,
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -34,6 +34,7 @@ from sentilora.evaluation.measuring import Scoring, measure
 from sentilora.evaluation.selection import select_rows
 from sentilora.model_card import model_card
 from sentilora.scoring import LabelScorer
+from sentilora.scoring.scorer import TOKEN_BUDGET
 from sentilora.task import Task
 from sentilora.training import (
     FOLDER,
@@ -72,19 +73,19 @@ def prepare(
     seed: int,
     *,
     gradient_checkpointing: bool = False,
+    token_budget: int = TOKEN_BUDGET,
 ) -> Tuning:
     """Attach a fresh adapter to `base` and make the scorer that trains and uses it.
 
     With `gradient_checkpointing` the model is one that does it whenever it is trained; see
-    `TrainSettings`.
+    `TrainSettings`. `token_budget` is the scorer's.
     """
     encoder = PromptEncoder(task, base.tokenizer)
     model = attach(base.model, adapter, seed)
     if gradient_checkpointing:
         checkpoint_gradients(base)
-    return Tuning(
-        base, model, LabelScorer(model, encoder), adapter, count_parameters(model, adapter)
-    )
+    scorer = LabelScorer(model, encoder, token_budget=token_budget)
+    return Tuning(base, model, scorer, adapter, count_parameters(model, adapter))
 
 
 def checkpoint_gradients(base: LoadedBase) -> None:

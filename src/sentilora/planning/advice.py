@@ -26,9 +26,7 @@ def refusal(plan: Plan) -> str:
         least += " and gradient checkpointing"
     ways = advice(plan)
     remedy = " ".join(ways) if ways else "Nothing here fits so little: more memory is needed."
-    return (
-        f"{plan.shape.name} takes {peak} even with {least}, and there are {budget}. {remedy}"
-    )
+    return f"{plan.shape.name} takes {peak} even with {least}, and there are {budget}. {remedy}"
 
 
 def _fitting(plan: Plan, **changed: object) -> Plan | None:
@@ -87,7 +85,7 @@ def _within(lengths: Lengths, shape: ModelShape) -> Lengths:
 
 
 def _most(low: int, high: int, holds: Callable[[int], bool]) -> int | None:
-    """The largest number from `low` to `high` of which `holds`, which is true up to some; or None."""
+    """The largest number from `low` to `high` of which `holds`, true up to some number; or None."""
     if high < low or not holds(low):
         return None
     while low < high:

@@ -12,8 +12,9 @@ one a thread, each with its own P). With s bytes a number, a block keeps
 
 and of the last block only the asked-for tokens' beyond x, mask, keys and values. Beside it is, for
 one block at a time, the larger of what the MLP's backward makes, (3 I + 2 D) N s (GELU: 2 I), and
-the attention's: N (2 D + 2 H d + W) s for W = (H + 2 G) d columns, and for each of the H B T (P + T)
-logits their gradient, its source and, where s is below 4, the probabilities again, all in fp32.
+the attention's: N (2 D + 2 H d + W) s for W = (H + 2 G) d columns, and for each of the
+H B T (P + T) logits their gradient, its source and, where s is below 4, the probabilities again,
+all in fp32.
 """
 
 from __future__ import annotations

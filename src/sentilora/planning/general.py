@@ -1,12 +1,12 @@
 """What the general path keeps: the model's own blocks under autograd (`scoring.engine`).
 
-N tokens are run: B (P + T) in whole rows where gradients are checkpointed, else P + B T. The base is
-frozen, so a projection keeps nothing of its input; with s bytes a number a block keeps
+N tokens are run: B (P + T) in whole rows where gradients are checkpointed, else P + B T. The base
+is frozen, so a projection keeps nothing of its input; with s bytes a number a block keeps
 
     RMS norms              2 N 4 D             their inputs in fp32 (layer norms: 2 N D s)
     an adapted projection  N (8 w + 4 r)       of width w: what dropout multiplies by (a byte
                                                instead on a GPU), its result, and x A, in fp32
-    attention              4 N H d s           queries, keys and values, each head its own, and result
+    attention              4 N H d s           queries, keys and values of each head, result
     gated MLP              3 N I s             gate, silu(gate), value
     GELU by tanh           4 N I s             its four factors
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError
 from sentilora.planning.plan import Lengths
 from sentilora.planning.shape import ModelShape
+
+if TYPE_CHECKING:
+    from sentilora.encoding import PromptEncoder
 
 # The default instruction's own tokens: 16 in SmolLM2's and Qwen2.5's vocabulary, and GPT-2's.
 DEFAULT_PREFIX = 16

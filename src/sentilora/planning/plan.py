@@ -137,9 +137,7 @@ def _largest(
             key=lambda parts: parts.total,
         )
         load = loading(shape, recipe)
-        return Plan(
-            shape, recipe, lengths, batch_size, rows, tokens, worst, load, budget
-        )
+        return Plan(shape, recipe, lengths, batch_size, rows, tokens, worst, load, budget)
 
     upper = max(1, min(batch_size, most // longest))
     low, high = 1, upper

@@ -106,7 +106,9 @@ def _counted(name: str, config: Mapping[str, Any]) -> ModelShape:
         heads=heads,
         groups=getattr(text, "num_key_value_heads", None) or heads,
         head_size=getattr(text, "head_dim", None) or text.hidden_size // heads,
-        gated=any(path.endswith(("gate_proj", "gate_up_proj")) for path, _ in model.named_modules()),
+        gated=any(
+            path.endswith(("gate_proj", "gate_up_proj")) for path, _ in model.named_modules()
+        ),
         fused=False,
         linear=linear,
         rest=sum(parameter.numel() for parameter in model.parameters()) - linear,

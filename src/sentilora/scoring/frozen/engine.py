@@ -58,8 +58,8 @@ class FrozenEngine:
     def create(cls, causal_lm: Any, prefix_ids: Sequence[int]) -> FrozenEngine | None:
         """An engine, or None where the model, or an adapter on it, is of another kind, or the model
         is to checkpoint gradients, which is done between its own blocks."""
-        model = frozen_model(causal_lm)
-        if model is None or _checkpoints(causal_lm) or not _adapters_fit(causal_lm, model):
+        model = None if _checkpoints(causal_lm) else frozen_model(causal_lm)
+        if model is None or not _adapters_fit(causal_lm, model):
             return None
         return cls(causal_lm, model, prefix_ids)
 
