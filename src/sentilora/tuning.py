@@ -94,7 +94,7 @@ def checkpoint_gradients(base: LoadedBase) -> None:
     Raises UserError where its architecture can't.
     """
     try:
-        base.model.gradient_checkpointing_enable({"use_reentrant": False})
+        base.model.activation_checkpointing_enable({"use_reentrant": False})
     except ValueError:
         raise UserError(
             f"{base.identity.name} can't checkpoint gradients: its architecture has no support for "

@@ -58,7 +58,7 @@ def measured(name: str, recipe: Recipe, run: Run, patch: Any) -> int:
     )
     causal_lm = tuned.get_base_model()
     if recipe.checkpointing:
-        causal_lm.gradient_checkpointing_enable({"use_reentrant": False})
+        causal_lm.activation_checkpointing_enable({"use_reentrant": False})
     training_mode(tuned)
     prefix = list(range(run.prefix))
     kind = FrozenEngine if recipe.handwritten(shape(name)) else SharedEngine

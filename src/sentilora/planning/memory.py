@@ -19,8 +19,8 @@ working
     What one block's backward needs beside.
 runtime
     What belongs to no part. On a GPU CUDA's context, which torch's allocator doesn't count. On a
-    CPU the tokenizer and code that is loaded on its first use (`RUNTIME_BYTES`); the projections that
-    the hand-written path joined, whose old memory is free but stays in the C library's heap
+    CPU the tokenizer and code that is loaded on its first use (`RUNTIME_BYTES`); the projections
+    that the hand-written path joined, whose old memory is free but stays in the C library's heap
     (giving it back by `malloc_trim` took 62 MB off SmolLM2's 911 MB, of 66 MB joined); and what
     that heap loses between working tensors of changing sizes, `FRAGMENTS` of them (measured: 0.6
     to 1.1).
