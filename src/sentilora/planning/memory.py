@@ -19,11 +19,11 @@ working
     What one block's backward needs beside.
 runtime
     What belongs to no part. On a GPU CUDA's context, which torch's allocator doesn't count. On a
-    CPU the tokenizer and code that is loaded on its first use (`RUNTIME_BYTES`); the projections
-    that the hand-written path joined, whose old memory is free but stays in the C library's heap
-    (giving it back by `malloc_trim` took 62 MB off SmolLM2's 911 MB, of 66 MB joined); and what
-    that heap loses between working tensors of changing sizes, `FRAGMENTS` of them (measured: 0.6
-    to 1.1).
+    CPU the tokenizer (`TOKENIZER_BYTES` a token) and code that is loaded on its first use
+    (`RUNTIME_BYTES`); the projections that the hand-written path joined, whose old memory is free
+    but stays in the C library's heap (giving it back by `malloc_trim` took 62 MB off SmolLM2's 911
+    MB, of 66 MB joined); and what that heap loses between working tensors of changing sizes,
+    `FRAGMENTS` of them (measured: 0.6 to 1.1).
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from sentilora.planning import frozen, general
 from sentilora.planning.recipe import INT8_BYTES, NF4_BYTES, Recipe, Run
 from sentilora.planning.shape import ModelShape
 
-RUNTIME_BYTES = {"cpu": 78_000_000, "cuda": 500_000_000}
+RUNTIME_BYTES = {"cpu": 40_000_000, "cuda": 500_000_000}
+TOKENIZER_BYTES = 770  # a token of the vocabulary
 FRAGMENTS = 0.75
 _HEAD_SLICE = {"cpu": 2**22}
 _HEAD_SLICE_ELSEWHERE = 2**26
@@ -73,23 +74,35 @@ def peak(shape: ModelShape, recipe: Recipe, run: Run) -> Parts:
         **path.kept(shape, recipe, run),
         head=_head(shape, recipe, run),
         working=working,
-        runtime=_runtime(shape, recipe) + int(FRAGMENTS * working * (recipe.device == "cpu")),
+        runtime=_runtime(shape, recipe, working),
     )
 
 
 def loading(shape: ModelShape, recipe: Recipe) -> int:
-    """The peak of loading: on a CPU the file is mapped, and read into weights of another dtype."""
-    held = weights(shape, recipe) + _runtime(shape, recipe)
-    if recipe.device == "cpu" and recipe.size != shape.stored_bytes:
-        held += shape.parameters * shape.stored_bytes
-    return held
+    """The peak before training: on a CPU the file is mapped, and read into weights of another
+    dtype; later some of these are joined."""
+    held = weights(shape, recipe)
+    if recipe.device != "cpu":
+        return held + RUNTIME_BYTES.get(recipe.device, 0)
+    mapped = shape.parameters * shape.stored_bytes * (recipe.size != shape.stored_bytes)
+    return held + _process(shape) + max(mapped, _joined(shape, recipe))
 
 
-def _runtime(shape: ModelShape, recipe: Recipe) -> int:
-    """What belongs to no part once the base is loaded."""
-    known = RUNTIME_BYTES.get(recipe.device, 0)
-    joins = recipe.device == "cpu" and recipe.handwritten(shape) and not shape.fused
-    return known + joins * shape.layers * shape.width * shape.qkv * recipe.size
+def _runtime(shape: ModelShape, recipe: Recipe, working: int) -> int:
+    """What belongs to no part."""
+    if recipe.device != "cpu":
+        return RUNTIME_BYTES.get(recipe.device, 0)
+    return _process(shape) + _joined(shape, recipe) + int(FRAGMENTS * working)
+
+
+def _process(shape: ModelShape) -> int:
+    return RUNTIME_BYTES["cpu"] + TOKENIZER_BYTES * shape.vocabulary
+
+
+def _joined(shape: ModelShape, recipe: Recipe) -> int:
+    """Of query, key and value projections that the hand-written path made one of."""
+    joins = recipe.handwritten(shape) and not shape.fused
+    return joins * shape.layers * shape.width * shape.qkv * recipe.size
 
 
 def trained(shape: ModelShape, recipe: Recipe) -> int:
