@@ -27,6 +27,7 @@ from sentilora.canary import Canary
 from sentilora.classifier import Classifier
 from sentilora.data import DataSet, row_hash
 from sentilora.data.dataset import HubAddress
+from sentilora.devices import return_freed_memory
 from sentilora.encoding import PromptEncoder, tokenizer_fingerprint
 from sentilora.errors import UserError
 from sentilora.evaluation import Evaluation
@@ -95,6 +96,8 @@ def checkpoint_gradients(base: LoadedBase) -> None:
     """
     try:
         base.model.activation_checkpointing_enable({"use_reentrant": False})
+        if base.model.device.type == "cpu":  # memory is what it is for
+            return_freed_memory()
     except ValueError:
         raise UserError(
             f"{base.identity.name} can't checkpoint gradients: its architecture has no support for "

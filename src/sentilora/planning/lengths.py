@@ -37,7 +37,7 @@ def check_window(longest: int, shape: ModelShape) -> None:
     if shape.window is not None and longest > shape.window:
         raise UserError(
             f"Prompts of {longest:,} tokens are longer than {shape.name} reads ({shape.window:,}). "
-            "Give a shorter --length, or --max-length of what is cut."
+            "Give a shorter --length."
         )
 
 

@@ -18,12 +18,12 @@ head
 working
     What one block's backward needs beside.
 runtime
-    What belongs to no part. On a GPU CUDA's context, which torch's allocator doesn't count. On a
-    CPU the tokenizer (`TOKENIZER_BYTES` a token) and code that is loaded on its first use
-    (`RUNTIME_BYTES`); the projections that the hand-written path joined, whose old memory is free
-    but stays in the C library's heap (giving it back by `malloc_trim` took 62 MB off SmolLM2's 911
-    MB, of 66 MB joined); and what that heap loses between working tensors of changing sizes,
-    `FRAGMENTS` of them (measured: 0.6 to 1.1).
+    What belongs to no part. On a GPU CUDA's context, which torch's allocator doesn't count
+    (`RUNTIME_BYTES`). On a CPU code that is loaded on its first use (the same), the tokenizer
+    (`TOKENIZER_BYTES` a token), and the projections that the hand-written path joined, whose old
+    memory is free but stays in the C library's heap (giving it back by `malloc_trim` took 62 MB off
+    SmolLM2's 911 MB, of 66 MB joined). On both what an allocator loses between working tensors of
+    changing sizes, `FRAGMENTS` of them (measured on CPUs: 0.6 to 1.1 beyond the tensors alive).
 """
 
 from __future__ import annotations
@@ -90,9 +90,10 @@ def loading(shape: ModelShape, recipe: Recipe) -> int:
 
 def _runtime(shape: ModelShape, recipe: Recipe, working: int) -> int:
     """What belongs to no part."""
+    lost = int(FRAGMENTS * working)
     if recipe.device != "cpu":
-        return RUNTIME_BYTES.get(recipe.device, 0)
-    return _process(shape) + _joined(shape, recipe) + int(FRAGMENTS * working)
+        return RUNTIME_BYTES.get(recipe.device, 0) + lost
+    return _process(shape) + _joined(shape, recipe) + lost
 
 
 def _process(shape: ModelShape) -> int:

@@ -44,7 +44,7 @@ def plans_table(plans: Sequence[Plan]) -> Table:
     table.add_row("a step's peak", *(shown_bytes(plan.parts.total) for plan in plans), style="bold")
     table.add_row("loading's peak", *(shown_bytes(plan.loading) for plan in plans))
     table.add_row("fits", *("yes" if plan.fits else "no" for plan in plans), style="bold")
-    table.add_row("rows at once, longest", *(f"{plan.rows:,}" for plan in plans))
+    table.add_row("rows at once, of the longest", *(f"{plan.rows:,}" for plan in plans))
     table.add_row("tokens at once", *(f"{plan.tokens:,}" for plan in plans))
     needed = ("yes" if plan.recipe.checkpointing else "no" for plan in plans)
     table.add_row("gradient checkpointing", *needed)
