@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     import torch
 
 _M_MMAP_THRESHOLD = -3  # of mallopt(3)
+# Tokens of a forward and backward pass, the instruction's aside: enough for matrix products to be
+# at their fastest, so that what a pass keeps for its backward grows neither with the batch nor with
+# the texts' length.
+_TOKENS_AT_ONCE = {"cpu": 1024}
+_TOKENS_AT_ONCE_ELSEWHERE = 4096
+
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -58,6 +64,11 @@ def processor(kind: str) -> str:
     if kind == "cpu":
         return f"{_cpu_model()} ({torch.backends.cpu.get_cpu_capability()})"
     return platform.processor() or kind
+
+
+def tokens_at_once(kind: str) -> int:
+    """The tokens of a training pass that suit a kind of device."""
+    return _TOKENS_AT_ONCE.get(kind, _TOKENS_AT_ONCE_ELSEWHERE)
 
 
 def release_memory(device: torch.device) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from sentilora.planning import Lengths, ModelShape, Plan, Recipe, make_plan, refusal
+from sentilora.planning import Lengths, ModelShape, Plan, Recipe, frozen, make_plan, memory, refusal
 from sentilora.planning.memory import peak, trained, weights
 from sentilora.planning.recipe import Run
 from sentilora.planning.shape import known_shape
 from sentilora.planning.table import CONFIGURATIONS
+from sentilora.scoring import head
+from sentilora.scoring.frozen import engine, workspace
 
 GPU = Recipe("bfloat16", "cuda")
 RECIPES = [
@@ -121,6 +123,14 @@ def test_no_mixture_of_lengths_takes_more_than_was_planned() -> None:
         for own in range(2, 385, 7):
             rows = max(1, min(64, plan.tokens // own))
             assert peak(plan.shape, plan.recipe, Run(rows, own, 16)).total <= plan.peak * 1.005
+
+
+def test_sizes_are_those_of_the_code() -> None:
+    """Which imports torch, so the plan states them again."""
+    assert frozen.LEAST_TOKENS == engine._LEAST_TOKENS
+    assert frozen.SLAB_BYTES == workspace._SLAB_BYTES_ELSEWHERE
+    assert memory._HEAD_SLICE == head._SLICE_BYTES
+    assert memory._HEAD_SLICE_ELSEWHERE == head._SLICE_BYTES_ELSEWHERE
 
 
 def test_a_refusal_says_what_would_fit() -> None:

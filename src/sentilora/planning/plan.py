@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sentilora.devices import tokens_at_once
 from sentilora.planning.memory import Parts, loading, peak, trained
 from sentilora.planning.recipe import Recipe, Run
 from sentilora.planning.shape import ModelShape
-
-# As `training.gradients` has them: more tokens at once are no faster.
-TOKENS_AT_ONCE = {"cpu": 1024}
-TOKENS_AT_ONCE_ELSEWHERE = 4096
 
 
 @dataclass(frozen=True)
@@ -128,7 +125,7 @@ def _largest(
 ) -> Plan:
     """The plan with the most rows, up to the batch and the tokens that are fast, that fits."""
     longest = lengths.longest if recipe.checkpointing else lengths.own[1]
-    most = TOKENS_AT_ONCE.get(recipe.device, TOKENS_AT_ONCE_ELSEWHERE)
+    most = tokens_at_once(recipe.device)
 
     def with_rows(rows: int) -> Plan:
         tokens = max(longest, most) if rows == upper else rows * longest

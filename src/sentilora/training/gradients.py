@@ -6,17 +6,11 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from sentilora.devices import release_memory
+from sentilora.devices import release_memory, tokens_at_once
 from sentilora.errors import UserError
 from sentilora.training.objective import LossFunction
 from sentilora.training.randomness import seed_dropout
 from sentilora.training.rows import Rows
-
-# Tokens of a forward and backward pass, the instruction's aside: enough for matrix products to be
-# at their fastest, so that what a pass keeps for its backward grows neither with the batch nor with
-# the texts' length.
-TOKENS_AT_ONCE = {"cpu": 1024}
-TOKENS_AT_ONCE_ELSEWHERE = 4096
 
 
 class Gradients:
@@ -98,11 +92,6 @@ class Gradients:
     def _at_once(self, batch: Sequence[int]) -> int:
         lengths = [max(1, self.rows.lengths[row] - self.shared) for row in batch]
         return rows_at_once(lengths, self.most, self.tokens)
-
-
-def tokens_at_once(device: str) -> int:
-    """The tokens of a pass that suit a kind of device."""
-    return TOKENS_AT_ONCE.get(device, TOKENS_AT_ONCE_ELSEWHERE)
 
 
 def rows_at_once(lengths: Sequence[int], most: int, tokens: int) -> int:
