@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sentilora.cli.console import say
 from sentilora.errors import UserError
@@ -64,7 +64,7 @@ def _kinds(quantize: str | None) -> Sequence[Quantize]:
         raise UserError(
             f"There is no quantisation {quantize!r}; choose --quantize {', '.join(QUANTIZE)}."
         )
-    return (cast(Quantize, quantize),)
+    return (quantize,)
 
 
 def _lengths(params: Mapping[str, Any], shape: ModelShape) -> tuple[Lengths, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,11 +40,10 @@ def shape_of(name: str, config: Mapping[str, Any]) -> ModelShape:
 
 def _configuration(base: Base) -> Mapping[str, Any]:
     if base.origin == "gguf":
-        from sentilora.bases.gguf_config import read_config
-        from sentilora.bases.gguf_file import GgufFile
+        from sentilora.bases.gguf import configuration
 
         assert base.path is not None
-        return json.loads(read_config(GgufFile(base.path)).to_json_string(use_diff=False))
+        return configuration(base.path)
     if base.origin == "folder":
         assert base.path is not None
         if not (base.path / "config.json").is_file():
@@ -85,7 +83,7 @@ def _counted(name: str, config: Mapping[str, Any]) -> ModelShape:
 
     values = {key: value for key, value in config.items() if key != "model_type"}
     try:
-        whole = AutoConfig.for_model(config.get("model_type"), **values)
+        whole = AutoConfig.for_model(str(config.get("model_type")), **values)
         with torch.device("meta"):
             model: Any = AutoModelForCausalLM.from_config(whole)
     except (ValueError, KeyError, TypeError) as error:
