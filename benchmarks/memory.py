@@ -143,29 +143,24 @@ def _line(cell: Cell, found: dict[str, Any]) -> Line:
 
 
 def _table(lines: Sequence[Line]) -> Table:
-    table = Table(
-        *("model", "dtype", "batch", "rows x tokens"),
-        *("predicted, MB", "measured, MB", "error", "loading", "measured"),
-        title="Peak of training steps",
-        title_justify="left",
-    )
+    table = Table(title="Peak, predicted and measured, in MB", title_justify="left", box=None)
+    table.add_column("model", no_wrap=True)
+    for name in ("dtype", "rows x tokens", "steps", "error", "loading"):
+        table.add_column(name, justify="right", no_wrap=True)
     for line in lines:
-        megabytes = (
-            f"{size / 1e6:,.0f}" for size in (line.predicted, line.measured, line.predicted_loading)
-        )
-        predicted, measured, load = megabytes
         table.add_row(
             Path(line.cell.model).name,
             line.cell.dtype,
-            str(line.cell.batch),
             f"{line.rows} x {line.longest}",
-            predicted,
-            measured,
+            _pair(line.predicted, line.measured),
             f"{line.error:+.1%}",
-            load,
-            f"{line.measured_loading / 1e6:,.0f}",
+            _pair(line.predicted_loading, line.measured_loading),
         )
     return table
+
+
+def _pair(predicted: int, measured: int) -> str:
+    return f"{predicted / 1e6:,.0f} / {measured / 1e6:,.0f}"
 
 
 if __name__ == "__main__":
