@@ -24,7 +24,7 @@ from rich.table import Table
 from models import RANDOM, model_folder
 from sentilora.bases.dtype import DTYPES
 from sentilora.planning import parse_bytes
-from sentilora.planning.memory import loading, peak
+from sentilora.planning.memory import IMPORTED_BYTES, loading, peak
 from sentilora.planning.reading import folder_shape
 from sentilora.planning.recipe import Recipe, Run
 
@@ -128,8 +128,8 @@ def _line(cell: Cell, found: dict[str, Any]) -> Line:
     )
     run = Run(found["rows"], found["longest"] - found["prefix"], found["prefix"])
     parts, load = peak(shape, recipe, run), loading(shape, recipe)
-    # A GPU's allocator doesn't count CUDA's context, which is all of `runtime` there.
-    uncounted = parts.runtime if cell.device == "cuda" else 0
+    # Imports aren't measured, nor does a GPU's allocator count what is `runtime` there.
+    uncounted = parts.runtime if cell.device == "cuda" else IMPORTED_BYTES
     return Line(
         cell,
         found["rows"],

@@ -19,7 +19,8 @@ working
     What one block's backward needs beside.
 runtime
     What belongs to no part. On a GPU CUDA's context, which torch's allocator doesn't count
-    (`RUNTIME_BYTES`). On a CPU code that is loaded on its first use (the same), the tokenizer
+    (`RUNTIME_BYTES`). On a CPU the libraries (`IMPORTED_BYTES`), code that is loaded on its first
+    use (`RUNTIME_BYTES`), the tokenizer
     (`TOKENIZER_BYTES` a token), and the projections that the hand-written path joined, whose old
     memory is free but stays in the C library's heap (giving it back by `malloc_trim` took 62 MB off
     SmolLM2's 911 MB, of 66 MB joined). On both what an allocator loses between working tensors of
@@ -34,6 +35,7 @@ from sentilora.planning import frozen, general
 from sentilora.planning.recipe import INT8_BYTES, NF4_BYTES, Recipe, Run
 from sentilora.planning.shape import ModelShape
 
+IMPORTED_BYTES = 350_000_000  # torch, transformers and PEFT, resident in a process on a CPU
 RUNTIME_BYTES = {"cpu": 40_000_000, "cuda": 500_000_000}
 TOKENIZER_BYTES = 770  # a token of the vocabulary
 FRAGMENTS = 0.75
@@ -97,7 +99,7 @@ def _runtime(shape: ModelShape, recipe: Recipe, working: int) -> int:
 
 
 def _process(shape: ModelShape) -> int:
-    return RUNTIME_BYTES["cpu"] + TOKENIZER_BYTES * shape.vocabulary
+    return IMPORTED_BYTES + RUNTIME_BYTES["cpu"] + TOKENIZER_BYTES * shape.vocabulary
 
 
 def _joined(shape: ModelShape, recipe: Recipe) -> int:
