@@ -21,7 +21,8 @@ from sentilora.adapters import (
     trainable_parameters,
 )
 from sentilora.errors import UserError
-from sentilora.projections import ROLES, resolve
+from sentilora.projections import resolve
+from sentilora.roles import ROLES
 from test_projections import IDS, first_block
 from tuned import base_in_memory, save_tuned, train
 

@@ -17,7 +17,8 @@ from transformers import DynamicCache, MambaConfig, MambaForCausalLM
 from fused import FUSED, RESOLVED, model_of
 from models import tiny_model
 from sentilora.errors import UserError
-from sentilora.projections import ROLES, parse_roles, resolve
+from sentilora.projections import resolve
+from sentilora.roles import ROLES, parse_roles
 from tuned import attached
 
 IDS = torch.tensor([[7, 300, 41, 5, 99, 211, 8, 17]])

@@ -20,7 +20,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 
 from sentilora.errors import UserError
-from sentilora.projections import Targets, parse_roles, resolve
+from sentilora.projections import Targets, resolve
+from sentilora.roles import parse_roles
 
 
 @dataclass(frozen=True)

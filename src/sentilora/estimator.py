@@ -28,7 +28,7 @@ from sentilora.data.dataset import TRAIN, VALIDATION, row_hash
 from sentilora.data.splits import cut_splits
 from sentilora.devices import resolve_device
 from sentilora.errors import UserError
-from sentilora.projections import parse_roles
+from sentilora.roles import parse_roles
 from sentilora.task import Task
 from sentilora.training import FitResult, TrainSettings, choose_settings
 from sentilora.training.settings import ClassWeight

@@ -19,20 +19,6 @@ from transformers.pytorch_utils import Conv1D
 
 from sentilora.errors import UserError
 
-ROLES = ("query", "key", "value", "output", "mlp")
-
-# What a literal module name means as a role: the reference recipe's `q_proj,v_proj` is "query and
-# value" on every architecture.
-_LITERAL = {
-    "q_proj": "query",
-    "k_proj": "key",
-    "v_proj": "value",
-    "o_proj": "output",
-    "gate_proj": "mlp",
-    "up_proj": "mlp",
-    "down_proj": "mlp",
-}
-
 # A projection's role by the end of its module path.
 _SEPARATE = {
     "query": r"\.(q_proj|q_lin|query|wq)$",
@@ -59,24 +45,6 @@ class Targets:
     modules: tuple[str, ...]
     frozen_rows: dict[str, Tensor]
     fan_in_fan_out: bool
-
-
-def parse_roles(given: str | Sequence[str]) -> tuple[str, ...]:
-    """Roles from `query,value`, `all`, or the literal names `q_proj,v_proj`.
-
-    Raises `UserError` for a name that is no role, and where there is none.
-    """
-    names = given.split(",") if isinstance(given, str) else list(given)
-    if not names:
-        raise UserError(f"No projection is named; choose from {', '.join(ROLES)} or all.")
-    wanted = [_LITERAL.get(name.strip().lower(), name.strip().lower()) for name in names]
-    if "all" in wanted:
-        return ROLES
-    if unknown := [name for name in wanted if name not in ROLES]:
-        raise UserError(
-            f"Unknown projection {unknown[0]!r}; choose from {', '.join(ROLES)} or all."
-        )
-    return tuple(role for role in ROLES if role in wanted)
 
 
 def resolve(model: Any, roles: Sequence[str]) -> Targets:
@@ -122,6 +90,11 @@ def _projections(model: Any) -> dict[str, Any]:
         for path, module in model.named_modules()
         if isinstance(module, nn.Linear | Conv1D) and module is not head and ".lora_" not in path
     }
+
+
+def linear_weights(model: Any) -> int:
+    """How many weights its linear maps have, but for its head: what quantisation shrinks."""
+    return sum(module.weight.numel() for module in _projections(model).values())
 
 
 def _out_features(module: Any) -> int:

@@ -27,12 +27,15 @@ from sentilora.canary import Canary
 from sentilora.classifier import Classifier
 from sentilora.data import DataSet, row_hash
 from sentilora.data.dataset import HubAddress
+from sentilora.devices import return_freed_memory
 from sentilora.encoding import PromptEncoder, tokenizer_fingerprint
+from sentilora.errors import UserError
 from sentilora.evaluation import Evaluation
 from sentilora.evaluation.measuring import Scoring, measure
 from sentilora.evaluation.selection import select_rows
 from sentilora.model_card import model_card
 from sentilora.scoring import LabelScorer
+from sentilora.scoring.scorer import TOKEN_BUDGET
 from sentilora.task import Task
 from sentilora.training import (
     FOLDER,
@@ -64,13 +67,42 @@ class Tuning:
     parameters: ParameterCount
 
 
-def prepare(base: LoadedBase, task: Task, adapter: AdapterSettings, seed: int) -> Tuning:
-    """Attach a fresh adapter to `base` and make the scorer that trains and uses it."""
+def prepare(
+    base: LoadedBase,
+    task: Task,
+    adapter: AdapterSettings,
+    seed: int,
+    *,
+    gradient_checkpointing: bool = False,
+    token_budget: int = TOKEN_BUDGET,
+) -> Tuning:
+    """Attach a fresh adapter to `base` and make the scorer that trains and uses it.
+
+    With `gradient_checkpointing` the model is one that does it whenever it is trained; see
+    `TrainSettings`. `token_budget` is the scorer's.
+    """
     encoder = PromptEncoder(task, base.tokenizer)
     model = attach(base.model, adapter, seed)
-    return Tuning(
-        base, model, LabelScorer(model, encoder), adapter, count_parameters(model, adapter)
-    )
+    if gradient_checkpointing:
+        checkpoint_gradients(base)
+    scorer = LabelScorer(model, encoder, token_budget=token_budget)
+    return Tuning(base, model, scorer, adapter, count_parameters(model, adapter))
+
+
+def checkpoint_gradients(base: LoadedBase) -> None:
+    """Have the base keep only its blocks' inputs for a backward pass.
+
+    Raises UserError where its architecture can't.
+    """
+    try:
+        base.model.activation_checkpointing_enable({"use_reentrant": False})
+        if base.model.device.type == "cpu":  # memory is what it is for
+            return_freed_memory()
+    except ValueError:
+        raise UserError(
+            f"{base.identity.name} can't checkpoint gradients: its architecture has no support for "
+            "it. Leave --gradient-checkpointing out, and lower --micro-batch instead."
+        ) from None
 
 
 def tune(

@@ -29,7 +29,7 @@ def test_plain_avx512_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("flags", [{"asimd", "bf16"}, {"asimd"}])
 def test_arm(flags: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chosen.platform, "machine", lambda: "aarch64")
-    monkeypatch.setattr(chosen, "_cpuinfo_flags", lambda: flags)
+    monkeypatch.setattr(chosen, "cpuinfo_flags", lambda: flags)
     assert choose_dtype("cpu")[0] == (torch.bfloat16 if "bf16" in flags else torch.float32)
 
 

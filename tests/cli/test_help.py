@@ -18,6 +18,7 @@ COMMANDS = (
     ["domains"],
     ["explain"],
     ["merge"],
+    ["plan"],
     ["audit"],
     ["bases"],
     ["bases", "add"],

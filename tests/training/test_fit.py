@@ -16,6 +16,7 @@ from sklearn.metrics import f1_score
 
 from sentilora.adapters import trainable_parameters
 from sentilora.conformal import Conformal
+from sentilora.devices import tokens_at_once
 from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError
 from sentilora.evaluation.calibration import fit_temperature
@@ -448,8 +449,17 @@ def test_the_last_weights_need_no_validation_rows(tmp_path: Path) -> None:
     ],
 )
 def test_rows_at_once(lengths: list[int], most: int, expected: int) -> None:
-    assert rows_at_once(lengths, most, torch.device("cpu")) == expected
-    assert rows_at_once([30] * 128, 128, torch.device("cuda")) == 128
+    assert rows_at_once(lengths, most, tokens_at_once("cpu")) == expected
+    assert rows_at_once([30] * 128, 128, tokens_at_once("cuda")) == 128
+
+
+@pytest.mark.parametrize("count", [1, 5, 9, 32])
+@pytest.mark.parametrize("tokens", [50, 100, 250, 999, 4000])
+def test_a_pass_keeps_to_its_tokens(count: int, tokens: int) -> None:
+    """Padding counted, but for a row alone; and no part is far smaller than another."""
+    rows = rows_at_once([100] * count, count, tokens)
+    assert rows == 1 or rows * 100 <= tokens
+    assert -(-count // rows) == -(-count // max(1, min(count, tokens // 100)))
 
 
 class Tight:

@@ -66,7 +66,13 @@ class FoldTuner:
     def __call__(self, train: Sequence[Example], texts: Sequence[str]) -> npt.NDArray[np.float32]:
         from sentilora.tuning import Labelled, prepare, tune
 
-        tuning = prepare(self.load(), self.task, self.adapter, self.seed)
+        tuning = prepare(
+            self.load(),
+            self.task,
+            self.adapter,
+            self.seed,
+            gradient_checkpointing=self._settings(len(train)).gradient_checkpointing,
+        )
         rows = Labelled([row.text for row in train], [row.label for row in train])
         with tempfile.TemporaryDirectory(prefix="sentilora-") as folder:
             result = tune(

@@ -55,10 +55,10 @@ def cpu_multiplies_bfloat16() -> bool:
 
     if platform.machine().lower() in ("x86_64", "amd64"):
         return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16" in _cpuinfo_flags()
+    return "bf16" in cpuinfo_flags()
 
 
-def _cpuinfo_flags() -> set[str]:
+def cpuinfo_flags() -> set[str]:
     """The feature flags that Linux lists; empty on other systems."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")

@@ -74,6 +74,20 @@ def convert(path: Path, folder: Path, source: dict[str, Any]) -> None:
     _write_record(file, folder, model.dtype, source)
 
 
+def configuration(path: Path) -> dict[str, Any]:
+    """What `config.json` would say of the model in a GGUF file; its tensors aren't read.
+
+    Raises:
+        UserError: as `convert`, of the file and its architecture.
+    """
+    from sentilora.bases.gguf_config import read_config
+
+    file = open_gguf(path)
+    with quiet_transformers(), _parsed_once(file):
+        values = read_config(file).to_dict()
+    return {**values, "dtype": "bfloat16" if file.is_quantized else "float32"}
+
+
 def _write_record(file: GgufFile, folder: Path, dtype: torch.dtype, source: dict[str, Any]) -> None:
     record = {
         "source": source,

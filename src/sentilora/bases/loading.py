@@ -143,7 +143,13 @@ def _in_hub_layout(base: Base, folder: Path) -> PreparedBase:
 def load_tokenizer(
     prepared: PreparedBase, *, trust_remote_code: bool = False
 ) -> PreTrainedTokenizerFast:
-    """The base's fast tokenizer, with a padding token that needs no new row in the vocabulary.
+    """The base's fast tokenizer; as `tokenizer_in`."""
+    return tokenizer_in(prepared.folder, trust_remote_code=trust_remote_code)
+
+
+def tokenizer_in(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedTokenizerFast:
+    """The fast tokenizer in a base's folder, with a padding token that needs no new row in the
+    vocabulary.
 
     Raises:
         UserError: there is none, or none that is fast.
@@ -154,17 +160,17 @@ def load_tokenizer(
 
     # for a converted base tokenizer.json is all there is; AutoTokenizer would rebuild the
     # pre-tokenizer of the model's usual tokenizer class in its place
-    converted = (prepared.folder / RECORD_FILE).is_file()
+    converted = (folder / RECORD_FILE).is_file()
     kind = PreTrainedTokenizerFast if converted else AutoTokenizer
     try:
         with quiet_transformers():
             tokenizer: Any = kind.from_pretrained(
-                prepared.folder, local_files_only=True, trust_remote_code=trust_remote_code
+                folder, local_files_only=True, trust_remote_code=trust_remote_code
             )
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise UserError(f"{prepared.folder} has no tokenizer that can be read: {error}") from error
+        raise UserError(f"{folder} has no tokenizer that can be read: {error}") from error
     if not tokenizer.is_fast:
-        raise UserError(f"{prepared.folder} has only a slow tokenizer; a tokenizer.json is needed.")
+        raise UserError(f"{folder} has only a slow tokenizer; a tokenizer.json is needed.")
     if tokenizer.pad_token is None:
         # never a new token: it would need a row in the embeddings. Padding is masked by length.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)

@@ -24,6 +24,7 @@ from sentilora.cli import (
     evaluate,
     explain,
     merge,
+    planning,
     predict,
     train,
 )
@@ -77,6 +78,7 @@ _add("behaviour", behaviour.behaviour)
 _add("explain", explain.explain)
 _add("audit", audit.audit)
 _add("merge", merge.merge)
+_add("plan", planning.plan)
 app.add_typer(bases.app, name="bases")
 
 

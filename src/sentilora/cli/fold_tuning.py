@@ -18,6 +18,7 @@ from sentilora.cli.running import task_for, tuning_settings
 from sentilora.cli.training_runs import parameters_in
 from sentilora.data import DataSet
 from sentilora.devices import resolve_device
+from sentilora.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Tuning:
         Raises UserError for what can be seen to be wrong without rows or weights.
         """
         defaults, given = parameters_in(options, "--options")
+        if "memory" in given:
+            raise UserError(
+                "--options: --memory is for one run. Give --micro-batch-tokens and "
+                "--gradient-checkpointing as `sentilora plan` has them."
+            )
         params = {**defaults, **{name: value for name, value in own.items() if value is not None}}
         adapter, wanted = tuning_settings(params, given)
         device = resolve_device(params["device"])

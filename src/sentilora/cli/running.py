@@ -15,23 +15,35 @@ import torch
 
 from sentilora.adapters import AdapterSettings
 from sentilora.artifact import DESCRIPTION
-from sentilora.bases import load_base, load_tokenizer, prepare_base, resolve
+from sentilora.bases import (
+    LoadedBase,
+    PreparedBase,
+    load_base,
+    load_tokenizer,
+    prepare_base,
+    resolve,
+)
 from sentilora.bases.dtype import choose_dtype
 from sentilora.cli.console import say
 from sentilora.cli.dry_run import show_dry_run
 from sentilora.cli.evaluate import show, with_progress
 from sentilora.cli.plan import resume_command, say_plan
+from sentilora.cli.planned import apply_memory
 from sentilora.cli.reporting import TrainingReporter
 from sentilora.cli.rows import data_options, load_rows
 from sentilora.data import DataSet
 from sentilora.devices import resolve_device
+from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError
-from sentilora.projections import parse_roles
+from sentilora.planning import parse_bytes
+from sentilora.roles import parse_roles
 from sentilora.runs import RunConfig, absolute, check_output, new_run
+from sentilora.scoring.scorer import TOKEN_BUDGET
 from sentilora.task import Task
 from sentilora.tracking import Tracking, check_tracker
 from sentilora.training import (
     Checkpoint,
+    Chosen,
     Interrupted,
     Several,
     TrainSettings,
@@ -58,6 +70,8 @@ def start(params: Mapping[str, Any], given: Collection[str]) -> None:
     base = resolve(params["model"], params["revision"])
     device = resolve_device(params["device"])
     check_tracker(params["track"])
+    if params["memory"] is not None:
+        parse_bytes(params["memory"])
     choose_dtype(device, params["dtype"])  # to refuse an unknown one
     if not params["dry_run"]:
         check_output(params["output"])
@@ -66,11 +80,13 @@ def start(params: Mapping[str, Any], given: Collection[str]) -> None:
     prepared = prepare_base(base, trust_remote_code=trust, say=say)
     tokenizer = load_tokenizer(prepared, trust_remote_code=trust)
     task = task_for(params, dataset, tokenizer)
+    chosen = choose_settings(wanted, len(dataset.train), len(dataset.validation))
+    if params["memory"] is not None:
+        chosen = _planned(params, chosen, adapter, prepared, task, tokenizer, dataset, device)
     loaded = load_base(
         prepared, device=device, dtype=params["dtype"], trust_remote_code=trust, say=say
     )
-    chosen = choose_settings(wanted, len(dataset.train), len(dataset.validation))
-    tuning = prepare(loaded, task, adapter, chosen.settings.seed)
+    tuning = _prepared(loaded, task, adapter, chosen.settings)
     config = RunConfig(
         model=base.name,
         model_path=str(base.path) if base.path else None,
@@ -91,6 +107,41 @@ def start(params: Mapping[str, Any], given: Collection[str]) -> None:
         return
     with new_run(config, params["output"], dataset.name) as run_dir:
         _go(config, dataset, tuning, run_dir, None)
+
+
+def _planned(
+    params: Mapping[str, Any],
+    chosen: Chosen,
+    adapter: AdapterSettings,
+    prepared: PreparedBase,
+    task: Task,
+    tokenizer: PreTrainedTokenizerFast,
+    dataset: DataSet,
+    device: str,
+) -> Chosen:
+    """The settings with what suits `--memory`."""
+    dtype = str(choose_dtype(device, params["dtype"])[0]).removeprefix("torch.")
+    encoder = PromptEncoder(task, tokenizer)
+    texts = [row.text for row in dataset.train]
+    settings = apply_memory(
+        params, chosen.settings, adapter, prepared, encoder, texts, device, dtype
+    )
+    names = ("micro_batch_tokens", "gradient_checkpointing")
+    return Chosen(settings, {**chosen.origins, **dict.fromkeys(names, "by --memory")})
+
+
+def _prepared(
+    loaded: LoadedBase, task: Task, adapter: AdapterSettings, training: TrainSettings
+) -> Tuning:
+    """The base ready to be trained; where memory limits its passes, it limits those that score."""
+    return prepare(
+        loaded,
+        task,
+        adapter,
+        training.seed,
+        gradient_checkpointing=training.gradient_checkpointing,
+        token_budget=min(TOKEN_BUDGET, training.micro_batch_tokens or TOKEN_BUDGET),
+    )
 
 
 def tuning_settings(
@@ -141,7 +192,7 @@ def resume(run_dir: Path, given: Mapping[str, Any]) -> None:
         trust_remote_code=config.trust_remote_code,
         say=say,
     )
-    tuning = prepare(loaded, config.task, config.adapter, config.training.seed)
+    tuning = _prepared(loaded, config.task, config.adapter, config.training)
     _go(config, dataset, tuning, run_dir, checkpoint)
 
 

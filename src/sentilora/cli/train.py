@@ -146,6 +146,29 @@ def train(
             rich_help_panel=_TRAINING,
         ),
     ] = None,
+    micro_batch_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="The most tokens run at once, the instruction's aside.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    gradient_checkpointing: Annotated[
+        bool,
+        typer.Option(
+            "--gradient-checkpointing",
+            help="Keep less for the backward pass, which then takes longer.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = False,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="What there is of memory, as 8GB or 8GiB: as many rows are run at once as it "
+            "holds, with gradient checkpointing if that is needed. `sentilora plan` shows how.",
+            rich_help_panel="Machine",
+        ),
+    ] = None,
     warmup: Annotated[
         float, typer.Option(help="Share of the steps.", rich_help_panel=_TRAINING)
     ] = 0.06,

@@ -76,10 +76,9 @@ class SharedEngine:
 
     def _checkpoints_gradients(self) -> bool:
         # The flags themselves: transformers has renamed the property that gathers them.
-        return (
-            self.model.training
-            and torch.is_grad_enabled()
-            and any(getattr(part, "gradient_checkpointing", False) for part in self.model.modules())
+        return torch.is_grad_enabled() and any(
+            part.training and getattr(part, "gradient_checkpointing", False)
+            for part in self.model.modules()
         )
 
     def _run(self, input_ids: Tensor, cache: DynamicCache | None) -> Tensor:

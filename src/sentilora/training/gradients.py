@@ -6,17 +6,11 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from sentilora.devices import release_memory
+from sentilora.devices import release_memory, tokens_at_once
 from sentilora.errors import UserError
 from sentilora.training.objective import LossFunction
 from sentilora.training.randomness import seed_dropout
 from sentilora.training.rows import Rows
-
-# Tokens of a forward and backward pass, the instruction's aside: enough for matrix products to be
-# at their fastest, so that what a pass keeps for its backward grows neither with the batch nor with
-# the texts' length.
-TOKENS_AT_ONCE = {"cpu": 1024}
-TOKENS_AT_ONCE_ELSEWHERE = 4096
 
 
 class Gradients:
@@ -34,6 +28,8 @@ class Gradients:
         What dropout draws depends on it, the step and the micro-batch's index alone.
     most
         The most rows of a forward and backward pass. It is halved where memory runs out.
+    tokens
+        The most tokens of one, the shared ones aside; None for as many as suit the device.
     """
 
     def __init__(
@@ -45,10 +41,12 @@ class Gradients:
         shared: int,
         seed: int,
         most: int,
+        tokens: int | None = None,
     ) -> None:
         self.loss, self.rows, self.parameters = loss, rows, parameters
         self.shared, self.seed, self.most = shared, seed, most
         self.device = parameters[0].device
+        self.tokens = tokens or tokens_at_once(self.device.type)
 
     def accumulate(self, batch: Sequence[int], step: int, halved: Callable[[int], None]) -> float:
         """The mean loss of the rows in `batch`, whose gradient the parameters then hold.
@@ -93,15 +91,16 @@ class Gradients:
 
     def _at_once(self, batch: Sequence[int]) -> int:
         lengths = [max(1, self.rows.lengths[row] - self.shared) for row in batch]
-        return rows_at_once(lengths, self.most, self.device)
+        return rows_at_once(lengths, self.most, self.tokens)
 
 
-def rows_at_once(lengths: Sequence[int], most: int, device: torch.device) -> int:
-    """How many rows of a batch are run at once: up to `most`, and so many tokens as suit a device.
+def rows_at_once(lengths: Sequence[int], most: int, tokens: int) -> int:
+    """How many rows of a batch are run at once: up to `most`, and up to so many tokens, padding
+    counted, but for a single row that has more.
 
     `lengths` [n] are the rows' own tokens. A batch is divided evenly, so no part is left over that
     is too small to be fast.
     """
-    budget = TOKENS_AT_ONCE.get(device.type, TOKENS_AT_ONCE_ELSEWHERE)
-    parts = -(-len(lengths) * max(lengths) // budget)
+    fitting = max(1, tokens // max(lengths))
+    parts = -(-len(lengths) // fitting)
     return min(most, -(-len(lengths) // parts))

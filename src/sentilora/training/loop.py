@@ -172,9 +172,10 @@ class _Run:
             loss_function(scorer, self.settings, self.weights),
             train,
             self.parameters,
-            shared=len(scorer.encoder.prefix_ids),
+            shared=0 if self.settings.gradient_checkpointing else len(scorer.encoder.prefix_ids),
             seed=self.settings.seed,
             most=int(conditions["environment"]["micro_batch"]),
+            tokens=self.settings.micro_batch_tokens,
         )
         self._epoch, self._batches = -1, [[0]]  # the epoch whose batches are at hand
         self._saved: tuple[int, bool] | None = None  # the state last written

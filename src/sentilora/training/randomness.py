@@ -20,9 +20,14 @@ def seed_dropout(seed: int, step: int, micro_batch: int) -> None:
 
 
 def training_mode(model: torch.nn.Module) -> None:
-    """Switches the adapters' dropout on and everything else to evaluation mode."""
+    """Switches the adapters' dropout on and everything else to evaluation mode.
+
+    What is to checkpoint gradients is in training mode by its flag alone, which it goes by.
+    """
     model.eval()
     for module in model.modules():
+        if getattr(module, "gradient_checkpointing", False):
+            module.training = True
         if isinstance(module, LoraLayer):
             # The flag alone, for .train() would reach the base's layer; DoRA drops out only if set.
             module.training = True

@@ -33,6 +33,12 @@ class TrainSettings:
         The most rows of a forward and backward pass; by default the batch, cut where it has more
         tokens than suit the device. Gradients are accumulated, so without dropout it doesn't change
         the result but for rounding. Where memory runs out it is halved.
+    micro_batch_tokens
+        The most tokens of a forward and backward pass, padding counted and the instruction's aside
+        where it is run once for all rows; None for as many as suit the device.
+    gradient_checkpointing
+        Keep only each block's input for the backward pass, which runs the blocks again (Chen et al.
+        2016). Rows are then run whole, each with its own instruction.
     warmup
         Share of the steps in which the learning rate rises.
     weight_decay, betas
@@ -66,6 +72,8 @@ class TrainSettings:
     learning_rate: float = 1e-3
     batch_size: int = 32
     micro_batch: int | None = None
+    micro_batch_tokens: int | None = None
+    gradient_checkpointing: bool = False
     warmup: float = 0.06
     weight_decay: float = 0.0
     average: float = 0.25
@@ -80,10 +88,10 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
-        for name in ("epochs", "batch_size", "micro_batch", "eval_every", "patience"):
+        optional = ("micro_batch", "micro_batch_tokens", "eval_every", "patience")
+        for name in ("epochs", "batch_size", *optional):
             value = getattr(self, name)
-            optional = name in ("micro_batch", "eval_every", "patience")
-            if not (optional and value is None):
+            if not (name in optional and value is None):
                 _check(name, value, _is_int(value) and value >= 1, "a whole number of 1 or more")
         seed_fits = _is_int(self.seed) and 0 <= self.seed < 2**64
         _check("seed", self.seed, seed_fits, "a whole number from 0 to 2^64 - 1")

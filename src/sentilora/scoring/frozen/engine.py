@@ -56,8 +56,9 @@ class FrozenEngine:
 
     @classmethod
     def create(cls, causal_lm: Any, prefix_ids: Sequence[int]) -> FrozenEngine | None:
-        """An engine, or None where the model, or an adapter on it, is of another kind."""
-        model = frozen_model(causal_lm)
+        """An engine, or None where the model, or an adapter on it, is of another kind, or the model
+        is to checkpoint gradients, which is done between its own blocks."""
+        model = None if _checkpoints(causal_lm) else frozen_model(causal_lm)
         if model is None or not _adapters_fit(causal_lm, model):
             return None
         return cls(causal_lm, model, prefix_ids)
@@ -174,6 +175,11 @@ def _filled(lengths: Sequence[int], prefix: int, most: int) -> list[int]:
         if prefix + lengths[cuts[-1]] * (row + 1 - cuts[-1]) > most:
             cuts.append(row)
     return [*cuts, len(lengths)]
+
+
+def _checkpoints(causal_lm: Any) -> bool:
+    """Whether any of its modules is to checkpoint gradients."""
+    return any(getattr(part, "gradient_checkpointing", False) for part in causal_lm.modules())
 
 
 def _adapters_fit(causal_lm: Any, model: FrozenModel) -> bool:

@@ -1,0 +1,144 @@
+"""The peak of a training step's memory, by part, from a model's shape and how it is tuned.
+
+The parts are those that are held at once when the backward pass has begun:
+
+weights
+    Linear projections at their dtype or quantised; embeddings, norms, biases and head always at the
+    dtype.
+adapters
+    For each weight of an adapter, in fp32: itself, its gradient, AdamW's two moments (Loshchilov
+    and Hutter 2019), and the sum of which the averaged weights are made; on a CPU also the best
+    weights so far. And its copy in the base's dtype that a step computes with.
+activations, attention, prefix
+    What the forward keeps; see `frozen` and `general`. "prefix" is the instruction's keys and
+    values, laid before each row's.
+head
+    A slice of the vocabulary's matrix in fp32 where it isn't already, the logits on it, and hidden
+    states with their gradient at the asked-for tokens; see `scoring.head`.
+working
+    What one block's backward needs beside.
+runtime
+    What belongs to no part. On a GPU CUDA's context, which torch's allocator doesn't count
+    (`RUNTIME_BYTES`). On a CPU the libraries (`IMPORTED_BYTES`), code that is loaded on its first
+    use (`RUNTIME_BYTES`), the tokenizer
+    (`TOKENIZER_BYTES` a token), and the projections that the hand-written path joined, whose old
+    memory is free but stays in the C library's heap (giving it back by `malloc_trim` took 62 MB off
+    SmolLM2's 911 MB, of 66 MB joined). On both what an allocator loses between working tensors of
+    changing sizes, `FRAGMENTS` of them (measured on CPUs: 0.6 to 1.1 beyond the tensors alive).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+from sentilora.planning import frozen, general
+from sentilora.planning.recipe import INT8_BYTES, NF4_BYTES, Recipe, Run
+from sentilora.planning.shape import ModelShape
+
+IMPORTED_BYTES = 350_000_000  # torch, transformers and PEFT, resident in a process on a CPU
+RUNTIME_BYTES = {"cpu": 40_000_000, "cuda": 500_000_000}
+TOKENIZER_BYTES = 770  # a token of the vocabulary
+FRAGMENTS = 0.75
+_HEAD_SLICE = {"cpu": 2**22}
+_HEAD_SLICE_ELSEWHERE = 2**26
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Bytes at the peak, by part; see the module."""
+
+    weights: int
+    adapters: int
+    activations: int
+    attention: int
+    prefix: int
+    head: int
+    working: int
+    runtime: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(getattr(self, field.name) for field in fields(self))
+
+    def to_dict(self) -> dict[str, int]:
+        """As JSON has it."""
+        return {**asdict(self), "total": self.total}
+
+
+def peak(shape: ModelShape, recipe: Recipe, run: Run) -> Parts:
+    """The peak of a training step whose largest pass is `run`."""
+    path = frozen if recipe.handwritten(shape) else general
+    working = path.working(shape, recipe, run)
+    return Parts(
+        weights=weights(shape, recipe),
+        adapters=_adapters(shape, recipe),
+        **path.kept(shape, recipe, run),
+        head=_head(shape, recipe, run),
+        working=working,
+        runtime=_runtime(shape, recipe, working),
+    )
+
+
+def loading(shape: ModelShape, recipe: Recipe) -> int:
+    """The peak before training: on a CPU the file is mapped, and read into weights of another
+    dtype; later some of these are joined."""
+    held = weights(shape, recipe)
+    if recipe.device != "cpu":
+        return held + RUNTIME_BYTES.get(recipe.device, 0)
+    mapped = shape.parameters * shape.stored_bytes * (recipe.size != shape.stored_bytes)
+    return held + _process(shape) + max(mapped, _joined(shape, recipe))
+
+
+def _runtime(shape: ModelShape, recipe: Recipe, working: int) -> int:
+    """What belongs to no part."""
+    lost = int(FRAGMENTS * working)
+    if recipe.device != "cpu":
+        return RUNTIME_BYTES.get(recipe.device, 0) + lost
+    return _process(shape) + _joined(shape, recipe) + lost
+
+
+def _process(shape: ModelShape) -> int:
+    return IMPORTED_BYTES + RUNTIME_BYTES["cpu"] + TOKENIZER_BYTES * shape.vocabulary
+
+
+def _joined(shape: ModelShape, recipe: Recipe) -> int:
+    """Of query, key and value projections that the hand-written path made one of."""
+    joins = recipe.handwritten(shape) and not shape.fused
+    return joins * shape.layers * shape.width * shape.qkv * recipe.size
+
+
+def trained(shape: ModelShape, recipe: Recipe) -> int:
+    """Weights of the adapters, the rows of a fused projection that stay zero among them."""
+    magnitudes = 1 if recipe.dora else 0
+    of_block = sum(recipe.rank * (w + out) + magnitudes * out for w, out in recipe.adapted(shape))
+    return shape.layers * of_block
+
+
+def weights(shape: ModelShape, recipe: Recipe) -> int:
+    """Bytes of the base."""
+    if recipe.quantize == "nf4":
+        linear = NF4_BYTES * shape.linear
+    elif recipe.quantize == "int8":
+        outputs = sum(out for each in shape.matrices.values() for _, out in each) * shape.layers
+        linear = INT8_BYTES * shape.linear + 4 * outputs
+    else:
+        linear = recipe.size * shape.linear
+    return int(linear) + recipe.size * shape.rest
+
+
+def _adapters(shape: ModelShape, recipe: Recipe) -> int:
+    count = trained(shape, recipe)
+    copies = 6 if recipe.device == "cpu" else 5
+    if not recipe.handwritten(shape):
+        return copies * 4 * count
+    rank = recipe.rank * len(recipe.adapted(shape))
+    side_by_side = shape.layers * rank * (shape.width + shape.qkv)
+    return copies * 4 * count + side_by_side * recipe.size
+
+
+def _head(shape: ModelShape, recipe: Recipe, run: Run) -> int:
+    most = _HEAD_SLICE.get(recipe.device, _HEAD_SLICE_ELSEWHERE)
+    tokens = min(shape.vocabulary, max(1, most // (4 * shape.width)))
+    copied = 4 * tokens * shape.width if recipe.size < 4 else 0
+    return copied + run.rows * (3 * 4 * tokens + 4 * 4 * shape.width)

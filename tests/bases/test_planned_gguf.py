@@ -1,0 +1,28 @@
+"""A GGUF file is planned for by its header alone, as the folder that it would be converted to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from gguf_writer import write_gguf
+from tiny_models import byte_level_tokenizer, tiny_model
+
+from sentilora.bases import prepare_base, resolve
+from sentilora.planning.reading import folder_shape, read_shape
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "gpt2"])
+def test_the_shape_is_that_of_the_converted_base(
+    architecture: str, tmp_path: Path, cache: Path
+) -> None:
+    path = tmp_path / "model.gguf"
+    model = tiny_model(architecture)
+    write_gguf(model, byte_level_tokenizer(), path)
+    shape = read_shape(str(path))
+    assert not cache.exists()  # nothing was converted
+    assert shape.parameters == sum(parameter.numel() for parameter in model.parameters())
+    folder = prepare_base(resolve(str(path)), say=lambda message: None).folder
+    converted = folder_shape(str(path), folder)
+    assert replace(shape, stored_bytes=converted.stored_bytes) == converted
