@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -67,9 +69,19 @@ def measured(name: str, recipe: Recipe, run: Run, patch: Any) -> int:
     wanted = gold_labels(prompts, [[1], [2]], [0] * run.rows)
     for parameter in trainable_parameters(tuned).values():
         parameter.grad = torch.zeros_like(parameter)
-    with Live() as live:
+    with one_thread(), Live() as live:  # what other threads allocate isn't counted
         prepared = engine.prepare(run.rows)
         (batch,) = batches(wanted, run.prefix, lambda: 2**62, branching=engine.branching)
         terms, _ = engine.terms(batch, prepared)
         (-terms.sum()).backward()
     return live.peak
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
