@@ -150,6 +150,8 @@ def test_quantised_weights_are_within_their_blocks_bound(
         assert np.abs(errors).max() > 0
     assert weights.upper() in seen
     assert kinds["token_embd.weight"] == "Q8_0"
+    tuned = "attn_qkv" if architecture == "gpt2" else "attn_q"
+    assert kinds[f"blk.0.{tuned}.weight"] == "Q8_0"  # 4 bits would erase the adapter
 
 
 def largest_error(blocks: np.ndarray, kind: str) -> np.ndarray:
@@ -172,7 +174,7 @@ def test_rows_of_broken_blocks_are_said(
 ) -> None:
     kinds = quantities(export(classifier_of(tiny_model("llama")), tmp_path, weights))
     assert kinds["blk.0.ffn_down.weight"] == "F16"  # rows of 48
-    assert kinds["blk.0.attn_q.weight"] == weights.upper()
+    assert kinds["blk.0.attn_k.weight"] == weights.upper()
     assert kinds["blk.0.attn_norm.weight"] == "F32"
     (said,) = caplog.messages
     assert "2 of 21 tensors" in said

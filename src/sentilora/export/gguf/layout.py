@@ -78,17 +78,23 @@ def layout_of(config: Any) -> Layout:
     return layout
 
 
-def tensors_of(model: Any, layout: Layout) -> Iterator[tuple[str, Callable[[], Array]]]:
-    """For each tensor llama.cpp's name, and what makes its float32 values when they are needed.
+@dataclass(frozen=True)
+class Part:
+    """A tensor: llama.cpp's name, the Hub's (if any), and what makes its float32 values."""
 
-    Tied embeddings come once.
-    """
+    name: str
+    hub_name: str | None
+    values: Callable[[], Array]
+
+
+def parts_of(model: Any, layout: Layout) -> Iterator[Part]:
+    """A model's tensors; tied embeddings come once."""
     import gguf
 
     kind = next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == layout.name)
     names = gguf.get_tensor_name_map(kind, model.config.num_hidden_layers)
     if (factors := _rope_factors(model.config)) is not None:
-        yield LLAMA3_ROPE_TENSOR, lambda: factors
+        yield Part(LLAMA3_ROPE_TENSOR, None, lambda: factors)
     for hub_name, weight in model.named_parameters():
         name = names.get_name(hub_name, try_suffixes=(".weight", ".bias"))
         if name is None:
@@ -98,7 +104,7 @@ def tensors_of(model: Any, layout: Layout) -> Iterator[tuple[str, Callable[[], A
             data = weight.detach().float().cpu().numpy()
             return np.ascontiguousarray(layout.change(hub_name, data, model.config))
 
-        yield name, values
+        yield Part(name, hub_name, values)
 
 
 def _refused(config: Any, what: str) -> UserError:

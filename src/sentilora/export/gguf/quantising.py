@@ -22,12 +22,16 @@ _OUTPUT = ("output.weight", "token_embd.weight")  # the latter also is the outpu
 _FLOAT16_MAX = 65504.0  # quantised types keep their scales in float16, too
 
 
-def type_of(name: str, shape: tuple[int, ...], weights: str) -> GGMLQuantizationType:
+def type_of(name: str, shape: tuple[int, ...], weights: str, tuned: bool) -> GGMLQuantizationType:
     """The type that a tensor is stored in, for `--weights`.
 
-    Vectors and positions stay F32, as llama.cpp's converter leaves them; in a 4-bit file the
-    embeddings and the output matrix have 8 bits, where llama.cpp's quantiser gives them 6 (a
-    K-quant, which isn't written here); rows that are no whole number of blocks stay F16.
+    Vectors and positions stay F32, as llama.cpp's converter leaves them; rows that are no whole
+    number of blocks stay F16. In a 4-bit file 8 bits are given to
+
+    - what was `tuned`: an adapter's update is smaller than a step of 4 bits, so rounding erases it
+      (wholly where the base itself was of 4 bits: SmolLM2 then answers as if untuned);
+    - the embeddings and the output matrix, to which llama.cpp's quantiser gives 6 (a K-quant, which
+      isn't written here).
     """
     from gguf import GGML_QUANT_SIZES
     from gguf import GGMLQuantizationType as Type
@@ -35,7 +39,7 @@ def type_of(name: str, shape: tuple[int, ...], weights: str) -> GGMLQuantization
     wanted = Type[weights.upper()]
     if len(shape) < 2 or name == "position_embd.weight":
         return Type.F32
-    if weights.startswith("q4") and name in _OUTPUT:
+    if weights.startswith("q4") and (tuned or name in _OUTPUT):
         wanted = Type.Q8_0
     return wanted if shape[-1] % GGML_QUANT_SIZES[wanted][0] == 0 else Type.F16
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from peft.tuners.lora import LoraLayer
 
 from sentilora import __version__
 from sentilora.bases.gguf_file import open_gguf
 from sentilora.canary import CANARY_TEXTS
 from sentilora.export.description import FORMAT, Description
-from sentilora.export.gguf.layout import Keys, Layout, layout_of, tensors_of
+from sentilora.export.gguf.layout import Keys, Layout, layout_of, parts_of
 from sentilora.export.gguf.quantising import bytes_of, stored, type_of
 from sentilora.export.gguf.vocabulary import check_vocabulary, vocabulary_of
 from sentilora.task import choices
@@ -67,10 +68,11 @@ def write_gguf(
         **task_keys(classifier),
     }
     description = Description.of(classifier, f"{FORM} {weights}", adapter)
+    tuned = {name for name, each in causal_lm.named_modules() if isinstance(each, LoraLayer)}
     classifier.merge()
     model: Any = classifier.scorer.model.unload()
     folder.mkdir(parents=True, exist_ok=True)
-    _write(model, layout, keys, folder / FILE, weights, progress)
+    _write(model, layout, keys, folder / FILE, weights, tuned, progress)
     prompts = [task.render(text) for text in CANARY_TEXTS]
     check_vocabulary(open_gguf(folder / FILE), encoder.tokenizer, prompts)
     description.write(folder)
@@ -82,6 +84,7 @@ def _write(
     keys: Keys,
     path: Path,
     weights: str,
+    tuned: set[str],
     progress: Callable[[int], None] | None,
 ) -> None:
     from gguf import GGUFWriter
@@ -90,19 +93,20 @@ def _write(
     try:
         for key, value in keys.items():
             _add(writer, key, value)
-        makers, kinds = dict(tensors_of(model, layout)), {}
-        for name, make in makers.items():
-            shape = make().shape
-            kinds[name] = kind = type_of(name, shape, weights)
+        parts, kinds = list(parts_of(model, layout)), {}
+        for part in parts:
+            name, shape = part.name, part.values().shape
+            module = (part.hub_name or "").rpartition(".")[0]
+            kinds[name] = kind = type_of(name, shape, weights, tuned=module in tuned)
             size = bytes_of(shape, kind)
             writer.add_tensor_info(name, shape, np.dtype("float32"), size, raw_dtype=kind)
         _say_wider(kinds, weights)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
-        for name, make in makers.items():
-            data = make()
-            writer.write_tensor_data(stored(name, data, kinds[name]))
+        for part in parts:
+            data = part.values()
+            writer.write_tensor_data(stored(part.name, data, kinds[part.name]))
             if progress is not None:
                 progress(data.size)
     finally:
