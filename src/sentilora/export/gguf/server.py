@@ -26,7 +26,8 @@ class Server:
 
     def __init__(self, path: Path, threads: int, longest: int) -> None:
         self._path = path
-        command = [sys.executable, "-m", serving.__name__, str(path), str(threads)]
+        script = [sys.executable, "-P", serving.__file__]  # as a module it would import torch
+        command = [*script, str(path), str(threads)]
         self._process = subprocess.Popen(
             [*command, str(longest + _MARGIN)],
             stdin=subprocess.PIPE,

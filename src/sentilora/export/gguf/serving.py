@@ -1,4 +1,4 @@
-"""llama.cpp in a process of its own: `python -m sentilora.export.gguf.serving FILE THREADS ROOM`.
+"""llama.cpp in a process of its own: `python serving.py FILE THREADS ROOM`.
 
 It ends the process it runs in where an assertion of it fails, so it isn't run in ours. Prints the
 server's address on a line, and ends when its standard input does.
