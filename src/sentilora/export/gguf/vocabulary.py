@@ -121,8 +121,8 @@ def check_vocabulary(file: GgufFile, tokenizer: Any, prompts: Sequence[str]) -> 
     behind = count_behind(tokenizer)
     written = read_tokenizer(file)
     for string in strings:
-        ids = tokenizer(string).input_ids
-        if written(string).input_ids != ids[: len(ids) - behind]:
+        ids = tokenizer(string, verbose=False).input_ids
+        if written(string, verbose=False).input_ids != ids[: len(ids) - behind]:
             raise UserError(
                 f"llama.cpp would read {string!r} as other tokens than this model's tokenizer "
                 "does, so it can't be written as GGUF. Use `sentilora merge` instead."
