@@ -23,6 +23,7 @@ from sentilora.control import control_tokens
 from sentilora.errors import UserError
 from sentilora.export.gguf.vocabulary import pre_tokenizer_name, vocabulary_of
 from tiny_tokenizers import REAL, TINY, byte_level, real
+from tuned import TASK
 
 needs_llama_cpp = pytest.mark.skipif(find_spec("xllamacpp") is None, reason="needs xllamacpp")
 
@@ -61,14 +62,15 @@ def assert_same_ids(path: Path, tokenizer: Any, texts: list[str]) -> None:
 @needs_llama_cpp
 @pytest.mark.parametrize("name", REAL)
 def test_a_published_tokenizer(name: str, shared: Path, tmp_path: Path) -> None:
-    """Control tokens in a text, too, are read alike; llama.cpp leaves decomposed letters so."""
+    """Control tokens, too, are read alike. llama.cpp leaves decomposed letters so, and takes an
+    ordinary token that looks like the end of a text for a control token: Qwen's is </s>."""
     tokenizer = real(shared, name)
     classifier = classifier_of(one_layer(len(tokenizer) + 7), tokenizer=tokenizer)
     path = export(classifier, tmp_path, "q4_0")
     texts = [*HOSTILE, *random_texts(150), *reviews(shared, 50)]
     if name == "qwen2.5-0.5b":  # normalises first
         assert any(unicodedata.normalize("NFC", text) != text for text in texts)
-        texts = [unicodedata.normalize("NFC", text) for text in texts]
+        texts = [unicodedata.normalize("NFC", text).replace("</s>", "") for text in texts]
     assert_same_ids(path, tokenizer, texts)
 
 
@@ -80,7 +82,9 @@ def test_other_kinds(name: str, tmp_path: Path) -> None:
     path = export(classifier, tmp_path)
     control = [token.content for token in control_tokens(tokenizer).values()]
     texts = [unicodedata.normalize("NFC", text) for text in (*HOSTILE, *random_texts(100))]
-    texts = [text for text in texts if text and not any(token in text for token in control)]
+    texts = [text for text in texts if not any(token in text for token in control)]
+    # in the prompt: Llama 2's puts no second space before a string that opens with one
+    texts = [TASK.render(text) for text in texts]
     assert_same_ids(path, tokenizer, texts)
 
 

@@ -7,7 +7,6 @@ The reader's half is `bases/gguf_tokenizer.py`: what is written here is read bac
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from sentilora.bases.gguf_file import GgufFile
@@ -19,9 +18,11 @@ from sentilora.bases.gguf_tokenizer import (
     cutting_as,
     read_tokenizer,
 )
+from sentilora.canary import CANARY_TEXTS
 from sentilora.control import control_tokens
 from sentilora.encoding import FINGERPRINT_STRINGS
 from sentilora.errors import UserError
+from sentilora.task import Task
 from sentilora.tokenisation import count_behind
 
 # Strings that any two of the known pre-tokenizers cut differently, if not the fingerprint's.
@@ -109,15 +110,16 @@ def pre_tokenizer_name(pre_tokenizer: Any, ignore_merges: bool) -> str:
     )
 
 
-def check_vocabulary(file: GgufFile, tokenizer: Any, prompts: Sequence[str]) -> None:
-    """Raise UserError where a written file's tokenizer gives other ids than `tokenizer`.
+def check_vocabulary(file: GgufFile, tokenizer: Any, task: Task) -> None:
+    """Raise UserError where a written file's tokenizer gives a prompt other ids than `tokenizer`.
 
-    `prompts` are rendered ones; strings with control tokens in them aren't compared, for inside a
-    text they are plain characters here and control tokens to llama.cpp.
+    Texts with control tokens in them aren't compared, for inside a text they are plain characters
+    here and control tokens to llama.cpp.
     """
     control = [token.content for token in control_tokens(tokenizer).values()]
-    plain = [*FINGERPRINT_STRINGS, *_CUT_DIFFERENTLY]
-    strings = [*prompts, *(s for s in plain if s and not any(token in s for token in control))]
+    texts = [*CANARY_TEXTS, *FINGERPRINT_STRINGS, *_CUT_DIFFERENTLY]
+    texts = [text for text in texts if not any(token in text for token in control)]
+    strings = [task.render(text) for text in texts]
     behind = count_behind(tokenizer)
     written = read_tokenizer(file)
     for string in strings:

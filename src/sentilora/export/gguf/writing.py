@@ -15,7 +15,6 @@ from peft.tuners.lora import LoraLayer
 
 from sentilora import __version__
 from sentilora.bases.gguf_file import open_gguf
-from sentilora.canary import CANARY_TEXTS
 from sentilora.export.description import FORMAT, Description
 from sentilora.export.gguf.layout import Keys, Layout, layout_of, parts_of
 from sentilora.export.gguf.quantising import bytes_of, stored, type_of
@@ -57,7 +56,7 @@ def write_gguf(
     Raises UserError for an architecture or a tokenizer that llama.cpp can't be told of, for a
     quantised base, or where a merged weight is too large for its type.
     """
-    encoder, task = classifier.scorer.encoder, classifier.task
+    encoder = classifier.scorer.encoder
     causal_lm: Any = classifier.scorer.model.get_base_model()
     layout = layout_of(causal_lm.config)
     rows = causal_lm.get_input_embeddings().weight.shape[0]
@@ -73,8 +72,7 @@ def write_gguf(
     model: Any = classifier.scorer.model.unload()
     folder.mkdir(parents=True, exist_ok=True)
     _write(model, layout, keys, folder / FILE, weights, tuned, progress)
-    prompts = [task.render(text) for text in CANARY_TEXTS]
-    check_vocabulary(open_gguf(folder / FILE), encoder.tokenizer, prompts)
+    check_vocabulary(open_gguf(folder / FILE), encoder.tokenizer, classifier.task)
     description.write(folder)
 
 
