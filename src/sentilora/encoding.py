@@ -214,7 +214,7 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
     size = len(tokenizer)
     sample = sorted({*range(0, size, max(1, size // 2048)), *range(max(0, size - 512), size)})
     pieces = tokenizer.batch_decode([[index] for index in sample])
-    strings = [*_PROBES, *_FINGERPRINT_STRINGS, *sorted(tokenizer.get_added_vocab()), *pieces]
+    strings = [*_PROBES, *FINGERPRINT_STRINGS, *sorted(tokenizer.get_added_vocab()), *pieces]
     behaviour = {
         "size": size,
         "special": sorted(tokenizer.all_special_ids),
@@ -223,7 +223,7 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
     return hashlib.sha256(json.dumps(behaviour).encode()).hexdigest()
 
 
-_FINGERPRINT_STRINGS = (
+FINGERPRINT_STRINGS = (
     "",
     " ",
     "\n\n\n",

@@ -51,7 +51,7 @@ class PromptTokenizer:
             )
         self.task = task
         self.tokenizer = tokenizer
-        self._behind = _count_behind(tokenizer)
+        self._behind = count_behind(tokenizer)
         self._control = control_tokens(tokenizer)
         self._frames: dict[str, _Frame] = {}
 
@@ -165,7 +165,7 @@ class PromptTokenizer:
         return index != self.tokenizer.unk_token_id or self._control[index].content in written
 
 
-def _count_behind(tokenizer: Any) -> int:
+def count_behind(tokenizer: Any) -> int:
     """How many tokens the tokenizer itself puts behind a string."""
     bare = tokenizer("a", add_special_tokens=False).input_ids
     whole = tokenizer("a").input_ids

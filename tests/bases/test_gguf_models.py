@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import gguf
-import llama_cpp
 import numpy as np
 import pytest
 import torch
@@ -14,6 +13,7 @@ from gguf_writer import Vocabulary, byte_level_vocabulary, with_weights, write_g
 from tiny_models import ARCHITECTURES, byte_level_tokenizer, tiny_model
 from transformers import PreTrainedModel
 
+import llama_cpp
 from sentilora.bases import LoadedBase, load_base, resolve
 from sentilora.errors import UserError
 

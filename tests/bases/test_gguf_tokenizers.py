@@ -8,7 +8,6 @@ import io
 from importlib.util import find_spec
 from pathlib import Path
 
-import llama_cpp
 import pytest
 from gguf_writer import (
     USER_DEFINED,
@@ -17,10 +16,11 @@ from gguf_writer import (
     sentencepiece_vocabulary,
     write_gguf,
 )
-from hostile import HOSTILE, random_texts, reviews
 from tiny_models import byte_level_tokenizer, tiny_model
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+import llama_cpp
+from hostile import HOSTILE, random_texts, reviews
 from sentilora.bases import PreparedBase, load_tokenizer, prepare_base, resolve
 from sentilora.bases.gguf_file import open_gguf
 from sentilora.bases.gguf_pretokenizers import PRE_TOKENIZERS

@@ -211,13 +211,13 @@ def _set_llama3_rope(file: GgufFile, config: PreTrainedConfig) -> None:
         return
     factors = [float(value) for value in tensor.data]
     scaling = {"rope_type": "llama3", "factor": max(factors), **_LLAMA3_ROPE}
-    expected = _llama3_factors(config.rope_parameters["rope_theta"], len(factors), scaling)
+    expected = llama3_factors(config.rope_parameters["rope_theta"], len(factors), scaling)
     if any(abs(a - b) > 1e-4 * b for a, b in zip(factors, expected, strict=True)):
         raise _refuse(config, f"RoPE factors ({LLAMA3_ROPE_TENSOR}) of an unknown kind")
     config.rope_parameters.update(scaling)
 
 
-def _llama3_factors(base: float, count: int, scaling: dict[str, Any]) -> list[float]:
+def llama3_factors(base: float, count: int, scaling: dict[str, Any]) -> list[float]:
     """By how much Llama 3.1 divides each frequency (its release's `apply_scaling`)."""
     original = scaling["original_max_position_embeddings"]
     low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
@@ -235,10 +235,12 @@ def _llama3_factors(base: float, count: int, scaling: dict[str, Any]) -> list[fl
 
 
 def _set_attention_scale(file: GgufFile, config: PreTrainedConfig) -> None:
-    layers_of_27b = _LAYERS_OF_27B.get(file.architecture)
-    if layers_of_27b is None:
-        return
-    if config.num_hidden_layers == layers_of_27b:
-        config.query_pre_attn_scalar = config.hidden_size // config.num_attention_heads
-    else:
-        config.query_pre_attn_scalar = config.head_dim
+    if file.architecture in _LAYERS_OF_27B:
+        config.query_pre_attn_scalar = attention_scale(file.architecture, config)
+
+
+def attention_scale(architecture: str, config: PreTrainedConfig) -> int:
+    """By the root of what llama.cpp divides a Gemma's attention scores, which no file states."""
+    if config.num_hidden_layers == _LAYERS_OF_27B.get(architecture):
+        return int(config.hidden_size // config.num_attention_heads)
+    return int(config.head_dim)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sentilora.bases.gguf_file import GgufFile
-from sentilora.bases.gguf_pretokenizers import PRE_TOKENIZERS
+from sentilora.bases.gguf_pretokenizers import PRE_TOKENIZERS, PreTokenizer
 from sentilora.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,9 +35,13 @@ _TAKEN_FOR_CONTROL = frozenset(
 # llama.cpp drops the spaces behind the control tokens of Phi-3, but not behind these.
 _PHI3_UNSTRIPPED = frozenset(("<unk>", "<s>", "<|endoftext|>"))
 
-_SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # stands for a space in SentencePiece vocabularies
+SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # stands for a space in SentencePiece vocabularies
 
-_SPECIAL_TOKENS = {
+# What the exported model's tokenizer does to a text first. GGUF has no key for it: llama.cpp takes
+# a text as it is, so whoever asks it must normalise.
+NORMALIZER = "sentilora.normalizer"
+
+SPECIAL_TOKENS = {
     "bos_token": "bos_token_id",
     "eos_token": "eos_token_id",
     "unk_token": "unknown_token_id",
@@ -68,7 +72,7 @@ def read_tokenizer(file: GgufFile) -> PreTrainedTokenizerFast:
     _add_special(backend, file, tokens)
     _add_frame(backend, file, tokens, adds_bos)
     named = {}
-    for name, key in _SPECIAL_TOKENS.items():
+    for name, key in SPECIAL_TOKENS.items():
         token_id = file.get(f"tokenizer.ggml.{key}")
         if token_id is not None and token_id < len(tokens):
             named[name] = tokens[token_id]
@@ -86,7 +90,7 @@ def read_tokenizer(file: GgufFile) -> PreTrainedTokenizerFast:
 
 def _byte_level(file: GgufFile, tokens: list[str]) -> tuple[Tokenizer, bool]:
     """Byte-level BPE, as GPT-2, Llama 3, Qwen2 and SmolLM have it."""
-    from tokenizers import Regex, decoders, pre_tokenizers
+    from tokenizers import decoders, normalizers
 
     name = file.get("tokenizer.ggml.pre", "")
     rules = PRE_TOKENIZERS.get(name)
@@ -99,11 +103,20 @@ def _byte_level(file: GgufFile, tokens: list[str]) -> tuple[Tokenizer, bool]:
     merges = [_merge(line) for line in file.get("tokenizer.ggml.merges", ())]
     vocabulary = {token: index for index, token in enumerate(tokens)}
     backend = _bpe(file, vocabulary, merges, ignore_merges=rules.ignore_merges)
+    backend.pre_tokenizer = cutting_as(rules)
+    backend.decoder = decoders.ByteLevel()
+    if file.get(NORMALIZER) == "NFC":
+        backend.normalizer = normalizers.NFC()
+    return backend, rules.add_bos
+
+
+def cutting_as(rules: PreTokenizer) -> Any:
+    """The pre-tokenizer that follows `rules`."""
+    from tokenizers import Regex, pre_tokenizers
+
     splits = [pre_tokenizers.Split(Regex(split), behavior="isolated") for split in rules.splits]
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    backend.pre_tokenizer = pre_tokenizers.Sequence([*splits, byte_level])
-    backend.decoder = decoders.ByteLevel()
-    return backend, rules.add_bos
+    return pre_tokenizers.Sequence([*splits, byte_level])
 
 
 def _sentencepiece(file: GgufFile, tokens: list[str]) -> tuple[Tokenizer, bool]:
@@ -118,10 +131,10 @@ def _sentencepiece(file: GgufFile, tokens: list[str]) -> tuple[Tokenizer, bool]:
     unknown = tokens[file.get("tokenizer.ggml.unknown_token_id", 0)]
     backend = _bpe(file, vocabulary, merges, byte_fallback=True, unk_token=unknown)
     prefix = file.get("tokenizer.ggml.add_space_prefix", True)
-    spaces = normalizers.Replace(" ", _SPACE)
-    parts = [normalizers.Prepend(_SPACE), spaces] if prefix else [spaces]
+    spaces = normalizers.Replace(" ", SPACE)
+    parts = [normalizers.Prepend(SPACE), spaces] if prefix else [spaces]
     backend.normalizer = normalizers.Sequence(parts)
-    steps = [decoders.Replace(_SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
+    steps = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
     backend.decoder = decoders.Sequence([*steps, *([decoders.Strip(" ", 1, 0)] if prefix else [])])
     return backend, True
 
