@@ -180,7 +180,7 @@ def _range(results: Sequence[Result], figure: str) -> str:
     if not results:
         return ""
     values = [100 * result.figures[figure] for result in results]
-    spread = f" ({min(values):.1f}-{max(values):.1f})" if len(values) > 1 else ""
+    spread = f" ({min(values):.1f}-{max(values):.1f})" if min(values) < max(values) else ""
     return f"{mean(values):.1f}{spread}"
 
 
