@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sentilora.errors import UserError
+from sentilora.export.description import EXPORT
+from sentilora.files import read_json
 
 if TYPE_CHECKING:
     from sentilora.classifier import Classifier
@@ -30,13 +32,14 @@ class Form:
         (classifier in float32, folder, precision, the run's name): writes everything, description
         included; the classifier is used up.
     load
-        (folder, threads): the export, verified, ready to be asked.
+        (folder, threads): the export, verified, ready to be asked; the engine's own choice of
+        threads where they are None.
     """
 
     weights: Mapping[str, float]
     check: Callable[[], None]
     write: Callable[[Classifier, Path, str, str], None]
-    load: Callable[[Path, int], Classifier]
+    load: Callable[[Path, int | None], Classifier]
 
     def precision(self, asked: str | None) -> str:
         """The precision asked for, or the default. Raises UserError for one it hasn't."""
@@ -48,9 +51,9 @@ class Form:
 
 
 def _onnx() -> Form:
-    from sentilora.export import onnx
+    from sentilora.export.onnx.form import WEIGHTS, check, load_onnx, write_onnx
 
-    return Form(onnx.WEIGHTS, onnx.check, onnx.write_onnx, onnx.load_onnx)
+    return Form(WEIGHTS, check, write_onnx, load_onnx)
 
 
 FORMS: dict[str, Callable[[], Form]] = {"onnx": _onnx}
@@ -61,3 +64,17 @@ def form_named(name: str) -> Form:
     if name not in FORMS:
         raise UserError(f"There is no form {name!r}; choose {', '.join(FORMS)}.")
     return FORMS[name]()
+
+
+def load_export(path: Path, *, device: str = "auto", dtype: str | None = None) -> Classifier:
+    """The classifier in an exported folder, merged or in another engine's form, verified.
+
+    `device` and `dtype` are for merged models; other engines run as they were exported.
+    """
+    from sentilora.export.merged import load_merged
+
+    form = str(read_json(path / EXPORT, "The description of an exported model").get("form"))
+    name = form.partition(" ")[0]
+    if name in FORMS:
+        return FORMS[name]().load(path, None)
+    return load_merged(path, device=device, dtype=dtype)

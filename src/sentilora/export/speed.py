@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 SINGLE = 40  # texts that are asked one by one
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Speed:
         return asdict(self)
 
 
-def timed[T](action: Callable[[], T]) -> tuple[T, float]:
+def timed(action: Callable[[], Found]) -> tuple[Found, float]:
     """What `action` gives, and the seconds it took."""
     start = time.perf_counter()
     found = action()
@@ -53,4 +55,6 @@ def latency(predict: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> fl
 
 def size_of(*folders: Path) -> int:
     """Bytes of the files in `folders`."""
-    return sum(path.stat().st_size for each in folders for path in each.rglob("*") if path.is_file())
+    return sum(
+        path.stat().st_size for each in folders for path in each.rglob("*") if path.is_file()
+    )
