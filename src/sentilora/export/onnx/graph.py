@@ -44,7 +44,7 @@ class Answering(torch.nn.Module):
         self.scale = getattr(config, "logit_scale", None) or 1.0
         self.scale /= getattr(config, "logits_scaling", None) or 1.0
         self.softcap = getattr(config, "final_logit_softcapping", None)
-        self.window = getattr(config, "sliding_window", None)
+        self.window = getattr(config, "sliding_window", None) or 0
         self.kinds = getattr(config, "layer_types", None)
 
     def forward(

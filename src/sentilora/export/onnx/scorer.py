@@ -68,7 +68,7 @@ class OnnxModel:
             np.subtract.at(waiting, batch.slots // labels, 1)
             if progress is not None:
                 progress(int((waiting[np.unique(batch.slots // labels)] == 0).sum()))
-        return found.reshape(-1, labels), greedy.reshape(-1, labels).any(axis=1)
+        return found.reshape(-1, labels), np.asarray(greedy.reshape(-1, labels).any(axis=1))
 
 
 class OnnxScorer:

@@ -63,7 +63,7 @@ def _packed(values: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
         return values
     if values.shape[-1] % 2:
         values = np.concatenate([values, np.zeros_like(values[..., :1])], axis=-1)
-    return values[..., ::2] | (values[..., 1::2] << 4)
+    return np.bitwise_or(values[..., ::2], values[..., 1::2] << 4, dtype=np.uint8)
 
 
 def quantize_weights(model: ir.Model, bits: int, *, integers: bool) -> None:
@@ -89,13 +89,13 @@ class _Pass:
         self.bits = bits
         self.level = level
         self.done: dict[tuple[ir.Value, bool], tuple[list[ir.Value], int, int]] = {}
+        self.embedding = _embedding(graph)
 
     def run(self) -> None:
-        embedding = _embedding(self.graph)
         for node in list(self.graph):
             if node.op_type in ("MatMul", "Gemm") and (found := _product(node)) is not None:
                 self._replace(node, self._multiply(node, *found))
-            elif node is embedding and node.inputs[0].const_value.shape[1] % BLOCK == 0:
+            elif node is self.embedding and _constant_shape(node.inputs[0])[1] % BLOCK == 0:
                 self._replace(node, self._gather(node))
 
     def _multiply(self, node: ir.Node, weight: ir.Value, transposed: bool) -> list[ir.Node]:
@@ -119,7 +119,8 @@ class _Pass:
         return [product, ir.node("Add", [product.outputs[0], bias])]
 
     def _gather(self, node: ir.Node) -> list[ir.Node]:
-        (packed, scales, zeros), rows, _ = self._stored(node.inputs[0], True)
+        table: Any = node.inputs[0]
+        (packed, scales, zeros), rows, _ = self._stored(table, True)
         flat = self._constant(f"{packed.name}_flat", np.array([rows, -1], dtype=np.int64))
         reshape = ir.node("Reshape", [packed, flat])
         gather = ir.node(
@@ -132,18 +133,22 @@ class _Pass:
 
     def _stored(self, weight: ir.Value, transposed: bool) -> tuple[list[ir.Value], int, int]:
         if (weight, transposed) not in self.done:
-            matrix = weight.const_value.numpy()
-            matrix = matrix if transposed else matrix.T
+            tensor: Any = weight.const_value
+            matrix = tensor.numpy() if transposed else tensor.numpy().T
             made = quantize(np.ascontiguousarray(matrix, dtype=np.float32), self.bits)
-            parts = {"packed": made.packed, "scales": made.scales, "zeros": made.zeros}
+            parts: dict[str, NDArray[Any]] = vars(made)
             values = [self._constant(f"{weight.name}_{part}", of) for part, of in parts.items()]
-            self.done[weight, transposed] = (values, *matrix.shape)
+            rows, width = matrix.shape
+            self.done[weight, transposed] = (values, rows, width)
         return self.done[weight, transposed]
 
     def _constant(self, name: str, array: NDArray[Any]) -> ir.Value:
         tensor = ir.tensor(array, name=name)
         value = ir.Value(
-            name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor
+            name=name,
+            shape=ir.Shape(array.shape),
+            type=ir.TensorType(tensor.dtype),
+            const_value=tensor,
         )
         self.graph.register_initializer(value)
         return value
@@ -158,24 +163,26 @@ class _Pass:
 
 def _embedding(graph: ir.Graph) -> ir.Node:
     """The look-up of the ids: in the table of most rows, for one of positions is shorter."""
-    lookups = [node for node in graph if node.op_type == "Gather" and _matrix(node.inputs[0])]
-    return max(lookups, key=lambda node: node.inputs[0].const_value.shape[0])
+    lookups = [node for node in graph if node.op_type == "Gather"]
+    return max(lookups, key=lambda node: _constant_shape(node.inputs[0])[0])
 
 
-def _matrix(value: ir.Value | None) -> bool:
-    return value is not None and value.const_value is not None and len(value.const_value.shape) == 2
+def _constant_shape(value: Any) -> tuple[int, int]:
+    """Of a constant matrix of floats; (0, 0) for anything else."""
+    tensor = None if value is None else value.const_value
+    if tensor is None or tensor.dtype != ir.DataType.FLOAT or len(tensor.shape) != 2:
+        return 0, 0
+    return int(tensor.shape[0]), int(tensor.shape[1])
 
 
 def _product(node: ir.Node) -> tuple[ir.Value, bool] | None:
     """The constant matrix of a product, and whether it is stored [outputs, inputs]."""
-    weight = node.inputs[1]
-    if weight is None or not _matrix(weight):
-        return None
-    if weight.const_value.dtype != ir.DataType.FLOAT or min(weight.const_value.shape) < 2:
+    weight: Any = node.inputs[1]
+    if min(_constant_shape(weight)) < 2:
         return None
     if node.op_type == "MatMul":
         return weight, False
-    plain = all(
-        node.attributes.get_float(name, 1.0) == 1.0 for name in ("alpha", "beta")
-    ) and not node.attributes.get_int("transA", 0)
-    return (weight, bool(node.attributes.get_int("transB", 0))) if plain else None
+    factors = [node.attributes.get_float(name, 1.0) for name in ("alpha", "beta")]
+    if factors != [1.0, 1.0] or node.attributes.get_int("transA", 0):
+        return None
+    return weight, bool(node.attributes.get_int("transB", 0))
