@@ -82,7 +82,7 @@ def test_what_cannot_be_is_said_at_once(
     assert "no form 'tflite'; choose onnx" in error
     error = run("export", adapter, "--to", "onnx", "--weights", "int3", "-o", "out").error
     assert "no 'int3' weights" in error
-    assert "int8-dynamic" in error
+    assert "int8-weights, int8, int4" in error
     (here / "taken").mkdir()
     (here / "taken" / "mine").write_text("1")
     assert "is there already" in run("export", adapter, "--to", "onnx", "-o", "taken").error

@@ -21,8 +21,9 @@ def export(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="How weights are stored. onnx: fp32; int8 or int4 (computed in fp32); "
-            "int8-dynamic (activations are rounded to 8 bits as well).",
+            help="How weights are stored. onnx: fp32 (the default); int8-weights, unpacked to fp32 "
+            "when loaded; int8 or int4, multiplied as integers, so activations are rounded to 8 "
+            "bits as well.",
         ),
     ] = None,
     data: Data = None,

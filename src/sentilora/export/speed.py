@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,7 +50,7 @@ def latency(predict: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> fl
     """The median of the milliseconds for one text, over some texts at even distances."""
     chosen = [texts[place] for place in range(0, len(texts), max(1, len(texts) // SINGLE))]
     predict(chosen[:1])  # the first call also allocates
-    seconds = [timed(lambda text=text: predict([text]))[1] for text in chosen[:SINGLE]]
+    seconds = [timed(partial(predict, [text]))[1] for text in chosen[:SINGLE]]
     return float(1000 * np.median(seconds))
 
 

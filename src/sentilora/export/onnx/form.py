@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from sentilora.classifier import Classifier
 
 # The precisions, and the share of rows that must keep their label by default.
-WEIGHTS = {"fp32": 1.0, "int8": 0.995, "int4": 0.95, "int8-dynamic": 0.98}
-_QUANTIZED = {"int8": (8, False), "int4": (4, False), "int8-dynamic": (8, True)}
+WEIGHTS = {"fp32": 1.0, "int8-weights": 0.995, "int8": 0.98, "int4": 0.95}
+_BITS = {"int8-weights": 8, "int8": 8, "int4": 4}
+_STORED = {8: "int8", 4: "int4"}
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 _MOST_INLINE = 2**31 - 2**24  # bytes: protobuf holds less than 2 GiB
 # Held against their own forward in the tests; a model of another architecture is tried.
@@ -54,11 +55,11 @@ def write_onnx(classifier: Classifier, folder: Path, weights: str, adapter: str)
     encoder = classifier.scorer.encoder
     classifier.merge()
     graph = _graph(classifier.scorer.model.unload())
-    if weights in _QUANTIZED:
-        from sentilora.export.onnx.weights import quantize_weights
+    bits = _BITS.get(weights)
+    if bits is not None:
+        from sentilora.export.onnx.weights import shrink_weights
 
-        bits, integers = _QUANTIZED[weights]
-        quantize_weights(graph, bits, integers=integers)
+        shrink_weights(graph, bits, integers=weights != "int8-weights")
     folder.mkdir(parents=True, exist_ok=True)
     _save(graph, folder)
     encoder.tokenizer.save_pretrained(folder)
@@ -70,7 +71,7 @@ def write_onnx(classifier: Classifier, folder: Path, weights: str, adapter: str)
             "The tokenizer of this base reads texts otherwise without transformers, so it can't "
             "be exported to ONNX. Merge the adapter instead, with `sentilora merge`."
         )
-    stored = {8: "int8", 4: "int4"}.get(_QUANTIZED.get(weights, (32, False))[0], "float32")
+    stored = "float32" if bits is None else _STORED[bits]
     replace(
         description,
         tokenizer_fingerprint=tokenizer_fingerprint(bare),

@@ -1,79 +1,43 @@
-"""Weights of an ONNX graph in 8 or 4 bits, by blocks, for onnxruntime's own kernels.
+"""The weights of an ONNX graph in few bits, of which two things can be made.
 
-Each row of a matrix (the weights of one output) is cut into blocks of `BLOCK` inputs; each block
-has its own scale and zero point, so that its least and its greatest weight are exact. A matrix
-product becomes `MatMulNBits` and the embedding `GatherBlockQuantized`, both of the domain
-com.microsoft. An embedding that is the head as well (tied) stays one tensor, which both read.
+*Unpacked* when the model is loaded, by nodes that onnxruntime computes once: the file is small,
+memory and speed are those of fp32, and nothing but the weights is rounded. Or multiplied *as
+integers*, by onnxruntime's own kernels (`MatMulNBits`, `GatherBlockQuantized`, of its domain
+com.microsoft): memory is small as well, and what is multiplied with the weights is rounded to 8
+bits, by blocks, at run time. (The same kernels in fp32 unpack for every batch: five times slower.)
 
-With 8-bit *activations* (`accuracy_level` 4) the products are of integers: what is multiplied with
-the weights is rounded to 8 bits by blocks, too, at run time.
+The vocabulary's matrices, of the embedding and the head, stay in 8 bits where the others have 4, as
+in llama.cpp's files; where they are one (tied), they stay one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-BLOCK = 32  # weights that share a scale, as in GGUF's Q4_1 and Q8_0
+from sentilora.export.onnx.blocks import BLOCK, Blocks, in_blocks
+
 _DOMAIN = "com.microsoft"
-_FULL, _INTEGERS = 1, 4  # `accuracy_level`: products in fp32, or of 8-bit integers
+_INTEGERS = 4  # `accuracy_level`: products of 8-bit integers
 
 
-@dataclass(frozen=True)
-class Quantized:
-    """A matrix [N, K] by blocks.
+def shrink_weights(model: ir.Model, bits: int, *, integers: bool) -> None:
+    """Put the matrices that hidden states are multiplied with, and the embedding, into `bits`.
 
-    packed
-        [N, B, BLOCK * bits / 8] uint8, the first of two 4-bit weights in the low half.
-    scales
-        [N, B] fp32.
-    zeros
-        [N, ceil(B * bits / 8)] uint8, packed as the weights are.
-    """
-
-    packed: NDArray[np.uint8]
-    scales: NDArray[np.float32]
-    zeros: NDArray[np.uint8]
-
-
-def quantize(matrix: NDArray[np.float32], bits: int) -> Quantized:
-    """Round each block of a matrix [N, K] to `bits` (8 or 4); K is filled up with zeros."""
-    rows, width = matrix.shape
-    count = -(-width // BLOCK)
-    blocks = np.zeros((rows, count * BLOCK), dtype=np.float32)
-    blocks[:, :width] = matrix
-    blocks = blocks.reshape(rows, count, BLOCK)
-    most = 2**bits - 1
-    low, high = np.minimum(blocks.min(axis=2), 0), np.maximum(blocks.max(axis=2), 0)
-    scales = (high - low) / most
-    scales[scales == 0] = 1
-    zeros = np.rint(-low / scales)
-    values = np.rint(blocks / scales[:, :, None]) + zeros[:, :, None]
-    packed = _packed(values.clip(0, most).astype(np.uint8), bits)
-    return Quantized(packed, scales.astype(np.float32), _packed(zeros.astype(np.uint8), bits))
-
-
-def _packed(values: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
-    """Two 4-bit values a byte, along the last axis; 8-bit ones as they are."""
-    if bits == 8:
-        return values
-    if values.shape[-1] % 2:
-        values = np.concatenate([values, np.zeros_like(values[..., :1])], axis=-1)
-    return np.bitwise_or(values[..., ::2], values[..., 1::2] << 4, dtype=np.uint8)
-
-
-def quantize_weights(model: ir.Model, bits: int, *, integers: bool) -> None:
-    """Replace the products with constant matrices, and the embedding, in place.
-
-    `integers` rounds activations as well. Embeddings whose width is no multiple of `BLOCK`, and
-    those of positions, which are small, stay as they are.
+    In place. Embeddings whose width is no multiple of `BLOCK` stay as they are, and so do those of
+    positions, which are small.
     """
     graph = model.graph
-    _Pass(graph, bits, _INTEGERS if integers else _FULL).run()
+    writer = _Integers(graph, bits) if integers else _Unpacked(graph, bits)
+    for node in list(graph):
+        if node is writer.embedding:
+            if _constant_shape(node.inputs[0])[1] % BLOCK == 0:
+                writer.look_up(node)
+        elif node.op_type in ("MatMul", "Gemm") and (found := _product(node)) is not None:
+            writer.multiply(node, *found)
     model.opset_imports[_DOMAIN] = 1
     used = {value for node in graph for value in node.inputs}
     for name, value in list(graph.initializers.items()):
@@ -81,68 +45,24 @@ def quantize_weights(model: ir.Model, bits: int, *, integers: bool) -> None:
             del graph.initializers[name]
 
 
-class _Pass:
-    """Goes through a graph once; each matrix is quantised once, however often it is used."""
+class _Writer:
+    """Rounds each matrix once, however often it is used."""
 
-    def __init__(self, graph: ir.Graph, bits: int, level: int) -> None:
+    def __init__(self, graph: ir.Graph, bits: int) -> None:
         self.graph = graph
         self.bits = bits
-        self.level = level
-        self.done: dict[tuple[ir.Value, bool], tuple[list[ir.Value], int, int]] = {}
         self.embedding = _embedding(graph)
+        self.vocabulary = _constant_shape(self.embedding.inputs[0])[0]
+        self._done: dict[tuple[ir.Value, bool], Any] = {}
 
-    def run(self) -> None:
-        for node in list(self.graph):
-            if node.op_type in ("MatMul", "Gemm") and (found := _product(node)) is not None:
-                self._replace(node, self._multiply(node, *found))
-            elif node is self.embedding and _constant_shape(node.inputs[0])[1] % BLOCK == 0:
-                self._replace(node, self._gather(node))
+    def blocks(self, weight: ir.Value, transposed: bool) -> Blocks:
+        """Of a matrix [N, K]; `transposed` says that it is stored so, not [K, N]."""
+        tensor: Any = weight.const_value
+        matrix = tensor.numpy() if transposed else tensor.numpy().T
+        bits = 8 if len(matrix) == self.vocabulary else self.bits
+        return in_blocks(np.ascontiguousarray(matrix, dtype=np.float32), bits)
 
-    def _multiply(self, node: ir.Node, weight: ir.Value, transposed: bool) -> list[ir.Node]:
-        """`transposed` says that the matrix is stored [N, K]."""
-        stored, rows, width = self._stored(weight, transposed)
-        product = ir.node(
-            "MatMulNBits",
-            [node.inputs[0], *stored],
-            {
-                "K": width,
-                "N": rows,
-                "bits": self.bits,
-                "block_size": BLOCK,
-                "accuracy_level": self.level,
-            },
-            domain=_DOMAIN,
-        )
-        bias = node.inputs[2] if len(node.inputs) > 2 else None
-        if bias is None:
-            return [product]
-        return [product, ir.node("Add", [product.outputs[0], bias])]
-
-    def _gather(self, node: ir.Node) -> list[ir.Node]:
-        table: Any = node.inputs[0]
-        (packed, scales, zeros), rows, _ = self._stored(table, True)
-        flat = self._constant(f"{packed.name}_flat", np.array([rows, -1], dtype=np.int64))
-        reshape = ir.node("Reshape", [packed, flat])
-        gather = ir.node(
-            "GatherBlockQuantized",
-            [reshape.outputs[0], node.inputs[1], scales, zeros],
-            {"bits": self.bits, "block_size": BLOCK, "gather_axis": 0, "quantize_axis": 1},
-            domain=_DOMAIN,
-        )
-        return [reshape, gather]
-
-    def _stored(self, weight: ir.Value, transposed: bool) -> tuple[list[ir.Value], int, int]:
-        if (weight, transposed) not in self.done:
-            tensor: Any = weight.const_value
-            matrix = tensor.numpy() if transposed else tensor.numpy().T
-            made = quantize(np.ascontiguousarray(matrix, dtype=np.float32), self.bits)
-            parts: dict[str, NDArray[Any]] = vars(made)
-            values = [self._constant(f"{weight.name}_{part}", of) for part, of in parts.items()]
-            rows, width = matrix.shape
-            self.done[weight, transposed] = (values, rows, width)
-        return self.done[weight, transposed]
-
-    def _constant(self, name: str, array: NDArray[Any]) -> ir.Value:
+    def constant(self, name: str, array: NDArray[Any]) -> ir.Value:
         tensor = ir.tensor(array, name=name)
         value = ir.Value(
             name=name,
@@ -152,6 +72,88 @@ class _Pass:
         )
         self.graph.register_initializer(value)
         return value
+
+
+class _Unpacked(_Writer):
+    """Fp32 matrices computed from the small ones, in the place of the stored ones."""
+
+    def multiply(self, node: ir.Node, weight: ir.Value, transposed: bool) -> None:
+        node.replace_input_with(1, self._computed(weight, transposed))
+
+    def look_up(self, node: ir.Node) -> None:
+        table: Any = node.inputs[0]
+        node.replace_input_with(0, self._computed(table, True))
+
+    def _computed(self, weight: ir.Value, transposed: bool) -> ir.Value:
+        if (weight, transposed) not in self._done:
+            made = self.blocks(weight, transposed)
+            values = self.constant(f"{weight.name}_values", made.values)
+            scales = self.constant(f"{weight.name}_scales", made.scales[:, :, None])
+            zeros = self.constant(f"{weight.name}_zeros", made.zeros[:, :, None])
+            shape = self.constant(f"{weight.name}_shape", np.array([len(made.values), -1]))
+            steps = [
+                ir.node("Cast", [values], {"to": ir.DataType.FLOAT}),
+                ir.node("Cast", [zeros], {"to": ir.DataType.FLOAT}),
+            ]
+            steps.append(ir.node("Sub", [step.outputs[0] for step in steps]))
+            steps.append(ir.node("Mul", [steps[-1].outputs[0], scales]))
+            steps.append(ir.node("Reshape", [steps[-1].outputs[0], shape]))
+            width = _constant_shape(weight)[1 if transposed else 0]
+            if width % BLOCK:
+                edges = [
+                    self.constant(f"{weight.name}_{name}", np.array([at]))
+                    for name, at in (("first", 0), ("last", width), ("axis", 1))
+                ]
+                steps.append(ir.node("Slice", [steps[-1].outputs[0], *edges]))
+            if not transposed:
+                steps.append(ir.node("Transpose", [steps[-1].outputs[0]], {"perm": [1, 0]}))
+            self.graph.insert_before(self.graph[0], steps)
+            self._done[weight, transposed] = steps[-1].outputs[0]
+        found: ir.Value = self._done[weight, transposed]
+        return found
+
+
+class _Integers(_Writer):
+    """onnxruntime's own nodes in the place of the products and the look-up."""
+
+    def multiply(self, node: ir.Node, weight: ir.Value, transposed: bool) -> None:
+        stored, bits = self._stored(weight, transposed)
+        shape = _constant_shape(weight)
+        rows, width = shape if transposed else shape[::-1]
+        sizes = {"K": width, "N": rows, "bits": bits, "block_size": BLOCK}
+        nodes = [
+            ir.node(
+                "MatMulNBits",
+                [node.inputs[0], *stored],
+                {**sizes, "accuracy_level": _INTEGERS},
+                domain=_DOMAIN,
+            )
+        ]
+        if len(node.inputs) > 2 and node.inputs[2] is not None:
+            nodes.append(ir.node("Add", [nodes[0].outputs[0], node.inputs[2]]))
+        self._replace(node, nodes)
+
+    def look_up(self, node: ir.Node) -> None:
+        table: Any = node.inputs[0]
+        (packed, scales, zeros), bits = self._stored(table, True)
+        shape = self.constant(f"{table.name}_shape", np.array([self.vocabulary, -1]))
+        flat = ir.node("Reshape", [packed, shape])
+        gather = ir.node(
+            "GatherBlockQuantized",
+            [flat.outputs[0], node.inputs[1], scales, zeros],
+            {"bits": bits, "block_size": BLOCK, "gather_axis": 0, "quantize_axis": 1},
+            domain=_DOMAIN,
+        )
+        self._replace(node, [flat, gather])
+
+    def _stored(self, weight: ir.Value, transposed: bool) -> tuple[list[ir.Value], int]:
+        if (weight, transposed) not in self._done:
+            made = self.blocks(weight, transposed)
+            parts = {"packed": made.packed, "scales": made.scales, "zeros": made.packed_zeros}
+            values = [self.constant(f"{weight.name}_{part}", of) for part, of in parts.items()]
+            self._done[weight, transposed] = values, made.bits
+        found: tuple[list[ir.Value], int] = self._done[weight, transposed]
+        return found
 
     def _replace(self, node: ir.Node, nodes: list[ir.Node]) -> None:
         last, old = nodes[-1].outputs[0], node.outputs[0]
@@ -183,6 +185,6 @@ def _product(node: ir.Node) -> tuple[ir.Value, bool] | None:
     if node.op_type == "MatMul":
         return weight, False
     factors = [node.attributes.get_float(name, 1.0) for name in ("alpha", "beta")]
-    if factors != [1.0, 1.0] or node.attributes.get_int("transA", 0):
+    if factors != [1.0, 1.0] or node.attributes.get_int("transA", False):
         return None
-    return weight, bool(node.attributes.get_int("transB", 0))
+    return weight, bool(node.attributes.get_int("transB", False))
