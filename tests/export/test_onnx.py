@@ -32,9 +32,9 @@ pytest.importorskip("onnxscript", reason="needs the extra [export]")
 import onnx_ir
 
 from models import tiny_model
+from sentilora.export.onnx.blocks import BLOCK, Blocks, in_blocks
 from sentilora.export.onnx.form import load_onnx, write_onnx
 from sentilora.export.onnx.scorer import MODEL, OnnxModel, OnnxScorer
-from sentilora.export.onnx.blocks import BLOCK, Blocks, in_blocks
 from sentilora.export.onnx.weights import shrink_weights
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -158,44 +158,44 @@ def test_padding_on_either_side_is_not_seen(exported: Exported) -> None:
 
 def unpacked(made: Blocks, width: int) -> np.ndarray:
     """The matrix [N, K] that blocks stand for, read from their packed bytes one by one."""
+    offsets = np.zeros_like(made.scales) if made.offsets is None else made.offsets
     rows = []
-    for packed, scales, zeros in zip(made.packed, made.scales, made.packed_zeros, strict=True):
+    for packed, *of_row in zip(made.packed, made.scales, made.zeros, offsets, strict=True):
         row: list[float] = []
-        points = halves(zeros) if made.bits == 4 else zeros.tolist()
-        for block, scale, zero in zip(packed, scales, points, strict=False):
-            values = halves(block) if made.bits == 4 else block.tolist()
-            row += [(value - zero) * float(scale) for value in values]
+        for block, scale, zero, offset in zip(packed, *of_row, strict=True):
+            values = block.tolist()
+            if made.bits == 4:
+                values = [part for value in values for part in (value & 15, value >> 4)]
+            row += [(value - int(zero)) * float(scale) + float(offset) for value in values]
         rows.append(row[:width])
     return np.array(rows, dtype=np.float32)
 
 
-def halves(values: np.ndarray) -> list[int]:
-    return [part for value in values.tolist() for part in (value & 15, value >> 4)]
-
-
 @pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize("width", [BLOCK, 3 * BLOCK, 45])
-def test_a_block_is_no_worse_than_plainly_rounded(bits: int, width: int) -> None:
+def test_a_weight_moves_by_half_a_step_at_most(bits: int, width: int) -> None:
     drawn = np.random.default_rng(0).normal(size=(5, width)).astype(np.float32)
     drawn[1], drawn[2], drawn[3] = 0, np.abs(drawn[2]) + 1, -np.abs(drawn[3])
     made = in_blocks(drawn, bits)
-    blocks = -(-width // BLOCK)
-    assert made.packed.shape == (5, blocks, BLOCK * bits // 8)
-    assert made.packed_zeros.shape == (5, -(-blocks * bits // 8))
-    missed = unpacked(made, width) - drawn
-    assert np.abs(missed[1]).max() == 0
-    for row, gaps in zip(drawn, missed, strict=True):
+    assert made.packed.shape == (5, -(-width // BLOCK), BLOCK * bits // 8)
+    missed = np.abs(unpacked(made, width) - drawn)
+    filled = np.pad(drawn, ((0, 0), (0, -width % BLOCK)))
+    for row, gaps in zip(filled, missed, strict=True):
         for start in range(0, width, BLOCK):
             block = row[start : start + BLOCK].tolist()
-            step = (max(*block, 0.0) - min(*block, 0.0)) / (2**bits - 1)
-            zero = round(-min(*block, 0.0) / step) if step else 0
-            plain = [
-                (min(max(round(each / step) + zero, 0), 2**bits - 1) - zero) * step - each
-                for each in block
-                if step
-            ]
-            squares = float(np.square(gaps[start : start + BLOCK]).sum())
-            assert squares <= sum(each**2 for each in plain) + 1e-6
+            ends = (min(block), max(block)) if bits == 4 else (min(*block, 0), max(*block, 0))
+            step = (ends[1] - ends[0]) / (2**bits - 1)
+            assert gaps[start : start + BLOCK].max() <= 0.5001 * step + 1e-6
+
+
+def test_what_was_in_4_bits_before_is_kept() -> None:
+    """As a base that was converted from GGUF's Q4_1: a scale and a least weight for each block."""
+    draw = np.random.default_rng(0)
+    values = draw.integers(0, 16, size=(6, 4, BLOCK))
+    values[:, :, :2] = 0, 15
+    least, step = draw.normal(size=(2, 6, 4, 1))
+    stored = (values * np.abs(step) + least).astype(np.float32).reshape(6, -1)
+    assert np.abs(unpacked(in_blocks(stored, 4), stored.shape[1]) - stored).max() <= 1e-5
 
 
 def rounded_model(exported: Exported, bits: int) -> Any:

@@ -54,12 +54,13 @@ def write_onnx(classifier: Classifier, folder: Path, weights: str, adapter: str)
     description = Description.of(classifier, f"{FORM} {weights}", adapter)
     encoder = classifier.scorer.encoder
     classifier.merge()
+    tuned = _tuned(classifier.scorer.model)
     graph = _graph(classifier.scorer.model.unload())
     bits = _BITS.get(weights)
     if bits is not None:
         from sentilora.export.onnx.weights import shrink_weights
 
-        shrink_weights(graph, bits, integers=weights != "int8-weights")
+        shrink_weights(graph, bits, integers=weights != "int8-weights", tuned=tuned)
     folder.mkdir(parents=True, exist_ok=True)
     _save(graph, folder)
     encoder.tokenizer.save_pretrained(folder)
@@ -93,6 +94,20 @@ def load_onnx(folder: Path, threads: int | None = None) -> Classifier:
         correction=description.correction,
         conformal=description.conformal,
     )
+
+
+def _tuned(model: Any) -> set[bytes]:
+    """The digests of the matrices that the adapter was merged into."""
+    from peft.tuners.lora import LoraLayer
+
+    from sentilora.export.onnx.weights import digest
+
+    layers = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
+    found = set()
+    for layer in layers:
+        weight = layer.get_base_layer().weight.detach().numpy()
+        found.add(digest(weight.T if getattr(layer, "fan_in_fan_out", False) else weight))
+    return found
 
 
 def _graph(model: Any) -> Any:

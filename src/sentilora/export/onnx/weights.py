@@ -6,12 +6,15 @@ integers*, by onnxruntime's own kernels (`MatMulNBits`, `GatherBlockQuantized`, 
 com.microsoft): memory is small as well, and what is multiplied with the weights is rounded to 8
 bits, by blocks, at run time. (The same kernels in fp32 unpack for every batch: five times slower.)
 
-The vocabulary's matrices, of the embedding and the head, stay in 8 bits where the others have 4, as
-in llama.cpp's files; where they are one (tied), they stay one.
+Where the others have 4 bits, some matrices have 8. Those of the vocabulary, as in llama.cpp's files
+(where embedding and head are one, they stay one). And those that an adapter was merged into: 4 bits
+would round a small update away, all of it where the base itself was made of such 4-bit blocks.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -24,14 +27,16 @@ _DOMAIN = "com.microsoft"
 _INTEGERS = 4  # `accuracy_level`: products of 8-bit integers
 
 
-def shrink_weights(model: ir.Model, bits: int, *, integers: bool) -> None:
+def shrink_weights(
+    model: ir.Model, bits: int, *, integers: bool, tuned: Collection[bytes] = ()
+) -> None:
     """Put the matrices that hidden states are multiplied with, and the embedding, into `bits`.
 
-    In place. Embeddings whose width is no multiple of `BLOCK` stay as they are, and so do those of
+    In place. `tuned` are the digests of those that an adapter was merged into. Embeddings whose width is no multiple of `BLOCK` stay as they are, and so do those of
     positions, which are small.
     """
     graph = model.graph
-    writer = _Integers(graph, bits) if integers else _Unpacked(graph, bits)
+    writer = (_Integers if integers else _Unpacked)(graph, bits, tuned)
     for node in list(graph):
         if node is writer.embedding:
             if _constant_shape(node.inputs[0])[1] % BLOCK == 0:
@@ -45,22 +50,34 @@ def shrink_weights(model: ir.Model, bits: int, *, integers: bool) -> None:
             del graph.initializers[name]
 
 
+def digest(matrix: NDArray[np.float32]) -> bytes:
+    """What a matrix [outputs, inputs] is known by: the exporter gives it another name."""
+    return hashlib.sha256(np.ascontiguousarray(matrix)).digest()
+
+
 class _Writer:
     """Rounds each matrix once, however often it is used."""
 
-    def __init__(self, graph: ir.Graph, bits: int) -> None:
+    def __init__(self, graph: ir.Graph, bits: int, tuned: Collection[bytes]) -> None:
+        self.tuned = tuned
         self.graph = graph
         self.bits = bits
         self.embedding = _embedding(graph)
         self.vocabulary = _constant_shape(self.embedding.inputs[0])[0]
         self._done: dict[tuple[ir.Value, bool], Any] = {}
+        self._sums: dict[int, ir.Value] = {}
 
     def blocks(self, weight: ir.Value, transposed: bool) -> Blocks:
         """Of a matrix [N, K]; `transposed` says that it is stored so, not [K, N]."""
         tensor: Any = weight.const_value
         matrix = tensor.numpy() if transposed else tensor.numpy().T
-        bits = 8 if len(matrix) == self.vocabulary else self.bits
-        return in_blocks(np.ascontiguousarray(matrix, dtype=np.float32), bits)
+        matrix = np.ascontiguousarray(matrix, dtype=np.float32)
+        finely = (
+            len(matrix) == self.vocabulary
+            or matrix.shape[1] % BLOCK != 0
+            or digest(matrix) in self.tuned
+        )
+        return in_blocks(matrix, 8 if finely else self.bits)
 
     def constant(self, name: str, array: NDArray[Any]) -> ir.Value:
         tensor = ir.tensor(array, name=name)
@@ -117,42 +134,64 @@ class _Integers(_Writer):
     """onnxruntime's own nodes in the place of the products and the look-up."""
 
     def multiply(self, node: ir.Node, weight: ir.Value, transposed: bool) -> None:
-        stored, bits = self._stored(weight, transposed)
+        stored, made = self._stored(weight, transposed)
         shape = _constant_shape(weight)
         rows, width = shape if transposed else shape[::-1]
-        sizes = {"K": width, "N": rows, "bits": bits, "block_size": BLOCK}
+        sizes = {"K": width, "N": rows, "bits": made.bits, "block_size": BLOCK}
+        hidden: Any = node.inputs[0]
         nodes = [
             ir.node(
                 "MatMulNBits",
-                [node.inputs[0], *stored],
+                [hidden, *stored],
                 {**sizes, "accuracy_level": _INTEGERS},
                 domain=_DOMAIN,
             )
         ]
+        if made.offsets is not None:
+            nodes += self._add_offsets(nodes[0], hidden, weight, made.offsets)
         if len(node.inputs) > 2 and node.inputs[2] is not None:
-            nodes.append(ir.node("Add", [nodes[0].outputs[0], node.inputs[2]]))
+            nodes.append(ir.node("Add", [nodes[-1].outputs[0], node.inputs[2]]))
         self._replace(node, nodes)
+
+    def _add_offsets(
+        self, product: ir.Node, hidden: ir.Value, weight: ir.Value, offsets: NDArray[np.float32]
+    ) -> list[ir.Node]:
+        """Of each block, its offset times the sum of its inputs: a thin product beside the other.
+
+        A matrix is used once, but for the vocabulary's, which has no offsets.
+        """
+        count = offsets.shape[1]
+        if count not in self._sums:
+            members = np.repeat(np.eye(count, dtype=np.float32), BLOCK, axis=0)
+            self._sums[count] = self.constant(f"sums_of_{count}_blocks", members)
+        kept = self.constant(f"{weight.name}_offsets", np.ascontiguousarray(offsets.T))
+        sums = ir.node("MatMul", [hidden, self._sums[count]])
+        thin = ir.node("MatMul", [sums.outputs[0], kept])
+        return [sums, thin, ir.node("Add", [product.outputs[0], thin.outputs[0]])]
 
     def look_up(self, node: ir.Node) -> None:
         table: Any = node.inputs[0]
-        (packed, scales, zeros), bits = self._stored(table, True)
+        (packed, scales, zeros), made = self._stored(table, True)
         shape = self.constant(f"{table.name}_shape", np.array([self.vocabulary, -1]))
         flat = ir.node("Reshape", [packed, shape])
         gather = ir.node(
             "GatherBlockQuantized",
             [flat.outputs[0], node.inputs[1], scales, zeros],
-            {"bits": bits, "block_size": BLOCK, "gather_axis": 0, "quantize_axis": 1},
+            {"bits": made.bits, "block_size": BLOCK, "gather_axis": 0, "quantize_axis": 1},
             domain=_DOMAIN,
         )
         self._replace(node, [flat, gather])
 
-    def _stored(self, weight: ir.Value, transposed: bool) -> tuple[list[ir.Value], int]:
+    def _stored(self, weight: ir.Value, transposed: bool) -> tuple[list[ir.Value], Blocks]:
+        """The values, the scales and, in 8 bits, the zero points; in 4 they are the default."""
         if (weight, transposed) not in self._done:
             made = self.blocks(weight, transposed)
-            parts = {"packed": made.packed, "scales": made.scales, "zeros": made.packed_zeros}
+            parts: dict[str, NDArray[Any]] = {"packed": made.packed, "scales": made.scales}
+            if made.bits == 8:
+                parts["zeros"] = made.zeros
             values = [self.constant(f"{weight.name}_{part}", of) for part, of in parts.items()]
-            self._done[weight, transposed] = values, made.bits
-        found: tuple[list[ir.Value], int] = self._done[weight, transposed]
+            self._done[weight, transposed] = values, made
+        found: tuple[list[ir.Value], Blocks] = self._done[weight, transposed]
         return found
 
     def _replace(self, node: ir.Node, nodes: list[ir.Node]) -> None:
