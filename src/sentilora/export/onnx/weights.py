@@ -32,8 +32,8 @@ def shrink_weights(
 ) -> None:
     """Put the matrices that hidden states are multiplied with, and the embedding, into `bits`.
 
-    In place. `tuned` are the digests of those that an adapter was merged into. Embeddings whose width is no multiple of `BLOCK` stay as they are, and so do those of
-    positions, which are small.
+    In place. `tuned` are the digests of those that an adapter was merged into. Embeddings whose
+    width is no multiple of `BLOCK` stay as they are, and so do those of positions, which are small.
     """
     graph = model.graph
     writer = (_Integers if integers else _Unpacked)(graph, bits, tuned)
