@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sentilora.classifier import Classifier, load
     from sentilora.errors import UserError
     from sentilora.estimator import LabelTuner
+    from sentilora.export.onnx.scorer import OnnxScorer
     from sentilora.scoring import LabelScorer, Scores
     from sentilora.task import Task
 
@@ -33,6 +34,7 @@ __all__ = [
     "Classifier",
     "LabelScorer",
     "LabelTuner",
+    "OnnxScorer",
     "Scores",
     "Task",
     "UserError",
@@ -44,6 +46,7 @@ _HOMES = {
     "Classifier": "sentilora.classifier",
     "LabelScorer": "sentilora.scoring",
     "LabelTuner": "sentilora.estimator",
+    "OnnxScorer": "sentilora.export.onnx.scorer",
     "Scores": "sentilora.scoring",
     "Task": "sentilora.task",
     "UserError": "sentilora.errors",

@@ -28,6 +28,7 @@ from sentilora.loading import find_base, verified_scorer
 from sentilora.merging import Merger
 from sentilora.scoring import LabelScorer, Scores
 from sentilora.task import Task
+from sentilora.texts import checked_texts
 
 Decisions = tuple[NDArray[np.intp], NDArray[np.float32]]
 
@@ -147,7 +148,7 @@ class Classifier:
 
         Raises `UserError` for a merged model, which has no untuned one in it any more.
         """
-        if not hasattr(self.scorer.model, "disable_adapter"):
+        if not hasattr(getattr(self.scorer, "model", None), "disable_adapter"):
             raise UserError(
                 "A merged model can't be asked without its adapter. Load the adapter's own folder."
             )
@@ -181,27 +182,6 @@ class Classifier:
         return push_to_hub(self.artifact, repo_id, private=private, token=token)
 
 
-def checked_texts(texts: Sequence[str]) -> list[str]:
-    """[N] texts as a list of strings.
-
-    Raises `UserError` for a single string, anything but one dimension (a data frame), or an item
-    that is empty or no string.
-    """
-    if isinstance(texts, str):
-        raise UserError("A single string was given where a list of texts is wanted; use [text].")
-    if getattr(texts, "ndim", 1) != 1:
-        raise UserError(
-            f"The texts have {getattr(texts, 'ndim', 0)} dimensions; give one column of them."
-        )
-    for row, text in enumerate(texts):
-        if not isinstance(text, str) or not text.strip():
-            raise UserError(
-                f"The text at position {row} is {'empty' if isinstance(text, str) else 'no string'}"
-                f" ({text!r}). Leave such rows out, or fill them."
-            )
-    return [str(text) for text in texts]  # numpy's own strings become plain ones
-
-
 def load(
     path: str | Path,
     *,
@@ -216,8 +196,8 @@ def load(
     Parameters
     ----------
     path
-        The folder that `sentilora train` or `LabelTuner.save` wrote, or `sentilora merge`, which
-        needs no base and knows no untuned one.
+        The folder that `sentilora train` or `LabelTuner.save` wrote, or `sentilora merge` or
+        `export`, which needs no base and knows no untuned one.
     device
         "auto", "cpu", "cuda" or "mps".
     dtype
@@ -233,10 +213,11 @@ def load(
         Where the folder is damaged, the base isn't there or is another one, or the adapter
         doesn't do what it did when it was saved.
     """
-    from sentilora.export.merged import is_export, load_merged
+    from sentilora.export.forms import load_export
+    from sentilora.export.merged import is_export
 
     if is_export(Path(path)):
-        return load_merged(Path(path), device=device, dtype=dtype)
+        return load_export(Path(path), device=device, dtype=dtype)
     artifact = Artifact.read(Path(path))
     loaded = load_base(
         find_base(artifact, model),

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
 from sentilora.errors import UserError
 
@@ -61,7 +60,14 @@ def corrected(
 ) -> npt.NDArray[np.float64]:
     """[N, K] the softmax of log-probabilities over `temperature`, then among labels of `shares`."""
     logs = np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), _LEAST)) / temperature
-    return softmax(logs if shares is None else logs + np.log(np.maximum(shares, _LEAST)), axis=1)
+    return softmax(logs if shares is None else logs + np.log(np.maximum(shares, _LEAST)))
+
+
+def softmax(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """[N, K] each row's softmax: scipy's, which a device with an exported model needn't have."""
+    given = np.asarray(values, dtype=np.float64)
+    powers = np.exp(given - given.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def label_shares(gold: Sequence[int], labels: int) -> tuple[float, ...]:

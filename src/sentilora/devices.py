@@ -62,7 +62,7 @@ def processor(kind: str) -> str:
     if kind == "cuda":
         return torch.cuda.get_device_name()
     if kind == "cpu":
-        return f"{_cpu_model()} ({torch.backends.cpu.get_cpu_capability()})"
+        return f"{cpu_model()} ({torch.backends.cpu.get_cpu_capability()})"
     return platform.processor() or kind
 
 
@@ -113,7 +113,8 @@ def peak_memory(device: torch.device) -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """What the processor calls itself, as far as the system tells."""
     listing = Path("/proc/cpuinfo")
     if listing.is_file():
         for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from sentilora.adapters import AdapterSettings
 from sentilora.artifact import DESCRIPTION, RowHashes
 from sentilora.bases import LoadedBase, load_base, resolve
-from sentilora.classifier import Classifier, checked_texts
+from sentilora.classifier import Classifier
 from sentilora.cutting import LongTexts
 from sentilora.data import Example
 from sentilora.data.dataset import TRAIN, VALIDATION, row_hash
@@ -30,6 +30,7 @@ from sentilora.devices import resolve_device
 from sentilora.errors import UserError
 from sentilora.roles import parse_roles
 from sentilora.task import Task
+from sentilora.texts import checked_texts
 from sentilora.training import FitResult, TrainSettings, choose_settings
 from sentilora.training.settings import ClassWeight
 from sentilora.tuning import Labelled, Tuning, prepare, save, tune

@@ -19,6 +19,7 @@ COMMANDS = (
     ["explain"],
     ["merge"],
     ["plan"],
+    ["export"],
     ["audit"],
     ["bases"],
     ["bases", "add"],
@@ -36,6 +37,8 @@ HEAVY = (
     "huggingface_hub",
     "safetensors",
     "tokenizers",
+    "onnx",
+    "onnxruntime",
     "matplotlib",
     "jinja2",
 )

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from sentilora.encoding import EncodedPrompt
-from sentilora.scoring.sequences import Batch, all_labels, batches, gold_labels
+from sentilora.scoring.sequences import Batch, batches
+from sentilora.wanted import all_labels, gold_labels
 
 PREFIX = (7, 8, 9)
 LABELS = {

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from sentilora.encoding import EncodedPrompt
 from sentilora.scoring import LabelScorer, Scores
-from sentilora.scoring.sequences import batches, gold_labels
+from sentilora.scoring.sequences import batches
+from sentilora.wanted import gold_labels
 from study.methods import Answer, Job
 from study.methods.tuned import tune_and_ask
 

@@ -38,7 +38,7 @@ def attribute(
         Where the text is empty, the label or method isn't known, or the base can't be asked for
         gradients.
     """
-    from sentilora.classifier import checked_texts
+    from sentilora.texts import checked_texts
 
     labels = classifier.task.labels
     asked = None if label is None else label_index(labels, label)

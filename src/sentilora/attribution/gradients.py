@@ -24,7 +24,8 @@ from torch import Tensor
 from sentilora.attribution.asking import Found, ask
 from sentilora.errors import UserError
 from sentilora.scoring.scorer import evaluating
-from sentilora.scoring.sequences import all_labels, batches
+from sentilora.scoring.sequences import batches
+from sentilora.wanted import all_labels
 
 if TYPE_CHECKING:
     from sentilora.attribution.reading import Reading, Span

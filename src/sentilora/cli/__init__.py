@@ -23,6 +23,7 @@ from sentilora.cli import (
     domains,
     evaluate,
     explain,
+    export,
     merge,
     planning,
     predict,
@@ -79,6 +80,7 @@ _add("explain", explain.explain)
 _add("audit", audit.audit)
 _add("merge", merge.merge)
 _add("plan", planning.plan)
+_add("export", export.export)
 app.add_typer(bases.app, name="bases")
 
 

@@ -8,6 +8,7 @@ from rich.text import Text
 from sentilora.data.dataset import count_rows
 from sentilora.evaluation.tables import plain_table, titled
 from sentilora.export.agreement import NEAR_TIE, AccuracyChange, Agreement
+from sentilora.export.speed import Speed
 
 SHOWN = 10  # changed rows
 
@@ -28,6 +29,21 @@ def agreement_lines(found: Agreement, export: str, rows: str) -> RenderableType:
         table.add_row(f"{row.row:,}", Text(row.adapter), Text(row.exported), margin)
     title = f"Rows with another label: {len(found.changed):,}, near-ties {found.near_ties:,}"
     return Group(*lines, "", titled(title, table))
+
+
+def speed_table(adapter: Speed, exported: Speed, export: str, threads: int) -> RenderableType:
+    """What both cost, side by side; `export` names the form."""
+    table = plain_table("", "size", "load", "one text", "in batches")
+    for name, speed in (("adapter on its base, torch fp32", adapter), (export, exported)):
+        table.add_row(
+            name,
+            f"{speed.size / 1e6:,.0f} MB",
+            f"{speed.load:.2f} s",
+            f"{speed.latency:.1f} ms",
+            f"{speed.throughput:,.1f} texts/s",
+        )
+    counted = f"{threads} thread{'s' * (threads != 1)}"
+    return titled(f"Size and speed on this machine, {counted}", table)
 
 
 def _distance(found: Agreement) -> str:

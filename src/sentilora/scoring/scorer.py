@@ -23,7 +23,8 @@ from sentilora.errors import UserError
 from sentilora.scoring.engine import PlainEngine, SharedEngine
 from sentilora.scoring.frozen import FrozenEngine
 from sentilora.scoring.scores import Scores
-from sentilora.scoring.sequences import Batch, Wanted, all_labels, batches, gold_labels
+from sentilora.scoring.sequences import Batch, batches
+from sentilora.wanted import Wanted, all_labels, gold_labels
 
 logger = logging.getLogger(__name__)
 

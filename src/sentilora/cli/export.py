@@ -1,0 +1,103 @@
+"""`sentilora export`: a tuned model as another engine's file, held against its adapter."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sentilora.cli.console import out, say
+from sentilora.cli.evaluate import with_progress
+from sentilora.cli.merge import Data, Rows
+from sentilora.cli.options import MovedBase, Run, TrustRemoteCode
+
+
+def export(
+    run: Run,
+    to: Annotated[str, typer.Option(help="The form: onnx.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to be written.")],
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="How weights are stored. onnx: fp32 (the default); int8-weights, unpacked to fp32 "
+            "when loaded; int8 or int4, multiplied as integers, so activations are rounded to 8 "
+            "bits as well.",
+        ),
+    ] = None,
+    data: Data = None,
+    rows: Rows = 2000,
+    agree: Annotated[
+        float | None,
+        typer.Option(
+            "--agreement",
+            help="Fail where fewer rows than this share keep their label; by default by the "
+            "weights, 1 for fp32.",
+            min=0.0,
+            max=1.0,
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the figures as JSON on standard output.")
+    ] = False,
+    model: MovedBase = None,
+    trust_remote_code: TrustRemoteCode = False,
+) -> None:
+    """Export an adapter merged into its base to another engine, to run without torch.
+
+    Ends by asking both the same rows: labels, size and speed are shown side by side.
+    """
+    from functools import partial
+
+    import torch
+
+    from sentilora.artifact import Artifact
+    from sentilora.bases import prepare_base
+    from sentilora.classifier import load
+    from sentilora.export.agreement import agreement
+    from sentilora.export.asking import rows_for
+    from sentilora.export.forms import form_named
+    from sentilora.export.speed import Speed, latency, size_of, timed
+    from sentilora.export.staging import staged
+    from sentilora.export.tables import agreement_lines, speed_table
+    from sentilora.loading import find_base
+
+    form = form_named(to)
+    precision = form.precision(weights)
+    form.check()
+    artifact = Artifact.read(run)
+    stored = prepare_base(find_base(artifact, model), trust_remote_code=trust_remote_code)
+    asked = rows_for(run, data, rows)
+    count = len(asked.texts)
+    with staged(output) as part:
+        classifier, loading = timed(
+            partial(
+                load,
+                run,
+                device="cpu",
+                dtype="float32",
+                model=model,
+                trust_remote_code=trust_remote_code,
+            )
+        )
+        before, asking = timed(
+            partial(with_progress(classifier, "asking the adapter"), asked.texts)
+        )
+        single = latency(classifier.predict, asked.texts)
+        own = Speed(size_of(stored.folder, artifact.path), loading, single, count / asking)
+        form.write(classifier, part, precision, artifact.path.absolute().name)
+        del classifier  # two models at once may not fit
+        exported, loading = timed(partial(form.load, part, torch.get_num_threads()))
+        after, asking = timed(partial(with_progress(exported, "asking the export"), asked.texts))
+        single = latency(exported.predict, asked.texts)
+        now = Speed(size_of(part), loading, single, count / asking)
+        found = agreement(before.log_probs, after.log_probs, artifact.task.labels, asked.gold)
+        found.require(form.weights[precision] if agree is None else agree, "The export")
+    if as_json:
+        speeds = {"adapter": own.to_dict(), "exported": now.to_dict()}
+        typer.echo(json.dumps({**found.to_dict(), "speed": speeds}, indent=1, ensure_ascii=False))
+        return
+    out().print(agreement_lines(found, f"The export ({to}, {precision})", asked.name))
+    out().print(speed_table(own, now, f"{to}, {precision}", torch.get_num_threads()))
+    say(f"\nThe export is in {output}.")

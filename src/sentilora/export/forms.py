@@ -1,0 +1,80 @@
+"""The forms that `sentilora export` writes, by name: one entry a form.
+
+A form's own module is imported when the form is asked for, so one that needs a package which isn't
+installed stands in no other's way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sentilora.errors import UserError
+from sentilora.export.description import EXPORT
+from sentilora.files import read_json
+
+if TYPE_CHECKING:
+    from sentilora.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class Form:
+    """One engine's format.
+
+    weights
+        The precisions it can store weights in, each with the share of rows that must keep their
+        label by default; the first is the default.
+    check
+        Raises UserError where a package is missing, before anything is computed.
+    write
+        (classifier in float32, folder, precision, the run's name): writes everything, description
+        included; the classifier is used up.
+    load
+        (folder, threads): the export, verified, ready to be asked; the engine's own choice of
+        threads where they are None.
+    """
+
+    weights: Mapping[str, float]
+    check: Callable[[], None]
+    write: Callable[[Classifier, Path, str, str], None]
+    load: Callable[[Path, int | None], Classifier]
+
+    def precision(self, asked: str | None) -> str:
+        """The precision asked for, or the default. Raises UserError for one it hasn't."""
+        if asked is not None and asked not in self.weights:
+            raise UserError(
+                f"There are no {asked!r} weights in this form; choose {', '.join(self.weights)}."
+            )
+        return asked or next(iter(self.weights))
+
+
+def _onnx() -> Form:
+    from sentilora.export.onnx.form import WEIGHTS, check, load_onnx, write_onnx
+
+    return Form(WEIGHTS, check, write_onnx, load_onnx)
+
+
+FORMS: dict[str, Callable[[], Form]] = {"onnx": _onnx}
+
+
+def form_named(name: str) -> Form:
+    """Raises UserError for a form that isn't known."""
+    if name not in FORMS:
+        raise UserError(f"There is no form {name!r}; choose {', '.join(FORMS)}.")
+    return FORMS[name]()
+
+
+def load_export(path: Path, *, device: str = "auto", dtype: str | None = None) -> Classifier:
+    """The classifier in an exported folder, merged or in another engine's form, verified.
+
+    `device` and `dtype` are for merged models; other engines run as they were exported.
+    """
+    from sentilora.export.merged import load_merged
+
+    form = str(read_json(path / EXPORT, "The description of an exported model").get("form"))
+    name = form.partition(" ")[0]
+    if name in FORMS:
+        return FORMS[name]().load(path, None)
+    return load_merged(path, device=device, dtype=dtype)

@@ -1,0 +1,94 @@
+"""`sentilora export`: another engine's file, which answers as the adapter does, or none."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import environment, run
+from samples import reviews
+
+pytest.importorskip("onnxscript", reason="needs the extra [export]")
+
+ROWS = [text for text, _ in reviews(60)]
+
+
+def test_it_answers_as_the_adapter_does(adapter: Path, here: Path) -> None:
+    data = adapter.parents[1] / "reviews.csv"
+    outcome = run("export", adapter, "--to", "onnx", "-o", "out", "--data", data, "--json")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    assert found["share"] == 1.0
+    assert found["largest"] < 1e-4
+    speed: dict[str, Any] = found["speed"]
+    files = [path for path in Path("out").iterdir() if path.is_file()]
+    assert speed["exported"]["size"] == sum(path.stat().st_size for path in files)
+    for one in speed.values():
+        assert min(one.values()) > 0
+    said = [run("predict", place, *ROWS[:8], "--dtype", "float32") for place in (adapter, "out")]
+    one, other = ([json.loads(line) for line in each.out.splitlines()] for each in said)
+    assert [row["predicted_label"] for row in one] == [row["predicted_label"] for row in other]
+    assert [row["p_positive"] for row in one] == pytest.approx(
+        [row["p_positive"] for row in other], abs=1e-4
+    )
+
+
+def test_few_bits_take_less_room_and_are_shown_beside_the_adapter(
+    adapter: Path, here: Path
+) -> None:
+    outcome = run(
+        "export", adapter, "--to", "onnx", "--weights", "int4", "--agreement", "0", "-o", "out"
+    )
+    assert outcome.code == 0, outcome.err
+    assert "onnx, int4" in outcome.out
+    assert "texts/s" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert "The export is in out" in outcome.err
+
+
+def test_what_disagrees_too_often_is_not_kept(
+    adapter: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A base without its adapter in the place of the export: it says something else."""
+    from sentilora.export.onnx import form
+
+    monkeypatch.setattr("sentilora.merging.Merger.merge", lambda self: None)
+    monkeypatch.setattr(form, "WEIGHTS", {"fp32": 1.0})
+    outcome = run("export", adapter, "--to", "onnx", "-o", "out")
+    assert "not kept" in outcome.error
+    assert list(here.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing_half_written(adapter: Path, here: Path) -> None:
+    """A limit on the size of files fails as a full disk does: in the midst of writing."""
+    limited = f"ulimit -f 40; exec {sys.executable} -m sentilora export {adapter} --to onnx -o out"
+    done = subprocess.run(
+        ["bash", "-c", limited], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "can't be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(here.iterdir()) == []
+
+
+def test_what_cannot_be_is_said_at_once(
+    adapter: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = run("export", adapter, "--to", "tflite", "-o", "out").error
+    assert "no form 'tflite'; choose onnx" in error
+    error = run("export", adapter, "--to", "onnx", "--weights", "int3", "-o", "out").error
+    assert "no 'int3' weights" in error
+    assert "int8-weights, int8, int4" in error
+    (here / "taken").mkdir()
+    (here / "taken" / "mine").write_text("1")
+    assert "is there already" in run("export", adapter, "--to", "onnx", "-o", "taken").error
+    monkeypatch.setattr(
+        "sentilora.export.onnx.form.find_spec", lambda name: None if name == "onnx" else 1
+    )
+    error = run("export", adapter, "--to", "onnx", "-o", "out").error
+    assert "pip install 'sentilora[export]'" in error
+    assert sorted(path.name for path in here.iterdir()) == ["taken"]
