@@ -79,7 +79,7 @@ def test_what_cannot_be_is_said_at_once(
     adapter: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = run("export", adapter, "--to", "tflite", "-o", "out").error
-    assert "no form 'tflite'; choose onnx" in error
+    assert "no form 'tflite'; choose onnx, gguf" in error
     error = run("export", adapter, "--to", "onnx", "--weights", "int3", "-o", "out").error
     assert "no 'int3' weights" in error
     assert "int8-weights, int8, int4" in error

@@ -20,7 +20,7 @@ from sentilora.bases import load_base, resolve
 from sentilora.bases.gguf_file import open_gguf
 from sentilora.encoding import tokenizer_fingerprint
 from sentilora.errors import UserError
-from sentilora.export.gguf import WEIGHTS, asking, load_gguf, not_checked
+from sentilora.export.gguf import WEIGHTS, asking, check, load_gguf
 from sentilora.export.gguf.server import Server
 from sentilora.export.staging import staged
 from tuned import TASK, TEXTS
@@ -255,20 +255,19 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_llama_cpp_it_says_that_nothing_was_checked(
+def test_without_llama_cpp_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     export(classifier_of(tiny_model("llama")), tmp_path)
     monkeypatch.setattr(asking, "find_spec", lambda name: None)
-    assert "was not checked" in str(not_checked())
-    assert "sentilora[llama-cpp]" in str(not_checked())
-    with pytest.raises(UserError, match="not checked"):
+    with pytest.raises(UserError, match=r"sentilora\[llama-cpp\]"):
+        check()
+    with pytest.raises(UserError, match=r"sentilora\[llama-cpp\]"):
         load_gguf(tmp_path, 1)
 
 
 @needs_llama_cpp
 def test_a_file_that_llama_cpp_cannot_run_is_an_error(tmp_path: Path) -> None:
-    assert not_checked() is None
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGUF" + bytes(100))
     with pytest.raises(UserError, match=r"llama\.cpp can't run model\.gguf"):

@@ -16,14 +16,14 @@ from sentilora.cli.options import MovedBase, Run, TrustRemoteCode
 
 def export(
     run: Run,
-    to: Annotated[str, typer.Option(help="The form: onnx.")],
+    to: Annotated[str, typer.Option(help="The form: onnx, or gguf for llama.cpp.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to be written.")],
     weights: Annotated[
         str | None,
         typer.Option(
             help="How weights are stored. onnx: fp32 (the default); int8-weights, unpacked to fp32 "
             "when loaded; int8 or int4, multiplied as integers, so activations are rounded to 8 "
-            "bits as well.",
+            "bits as well. gguf: q8_0 (the default), f16, f32, q4_1 or q4_0.",
         ),
     ] = None,
     data: Data = None,

@@ -56,7 +56,13 @@ def _onnx() -> Form:
     return Form(WEIGHTS, check, write_onnx, load_onnx)
 
 
-FORMS: dict[str, Callable[[], Form]] = {"onnx": _onnx}
+def _gguf() -> Form:
+    from sentilora.export.gguf import WEIGHTS, check, load_gguf, write_gguf
+
+    return Form(WEIGHTS, check, write_gguf, load_gguf)
+
+
+FORMS: dict[str, Callable[[], Form]] = {"onnx": _onnx, "gguf": _gguf}
 
 
 def form_named(name: str) -> Form:

@@ -7,6 +7,7 @@ it; those of all labels' tokens make the labels' log-probabilities.
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -36,17 +37,16 @@ _SHOWN = 20  # likeliest tokens answered: mostly, all labels are among them
 _SURE = 1000.0  # a bias that no logit outweighs
 
 
-def not_checked() -> str | None:
-    """What to tell the user where llama.cpp isn't there to be asked; None where it is."""
-    if find_spec("xllamacpp") is not None:
-        return None
-    return (
-        "The file was not checked: llama.cpp isn't installed here. Install it with `pip install "
-        "'sentilora[llama-cpp]'` and export again, and both are asked the same rows."
-    )
+def check() -> None:
+    """Raise UserError where llama.cpp isn't there to be asked: no file is kept that wasn't."""
+    if find_spec("xllamacpp") is None:
+        raise UserError(
+            "A GGUF file is held against its adapter by llama.cpp, which isn't installed. Install "
+            "it with `pip install 'sentilora[llama-cpp]'`."
+        )
 
 
-def load_gguf(folder: Path, threads: int) -> Classifier:
+def load_gguf(folder: Path, threads: int | None) -> Classifier:
     """The classifier in an exported folder, run by llama.cpp.
 
     Raises UserError where the folder is damaged or no such export, where llama.cpp isn't installed,
@@ -62,7 +62,7 @@ def load_gguf(folder: Path, threads: int) -> Classifier:
             f"The tokenizer in {path} isn't read as it was when it was exported: the library that "
             "reads it has changed. Export the adapter again."
         )
-    scorer: Any = LlamaCppScorer(path, encoder, threads)
+    scorer: Any = LlamaCppScorer(path, encoder, threads or os.cpu_count() or 1)
     return Classifier(
         scorer,
         BaseIdentity.from_dict(description.base),
@@ -93,8 +93,7 @@ class LlamaCppScorer:
     """
 
     def __init__(self, path: Path, encoder: PromptEncoder, threads: int) -> None:
-        if (missing := not_checked()) is not None:
-            raise UserError(missing)
+        check()
         self.encoder = encoder
         self._server = Server(path, threads, encoder.task.max_length)
         self._vocabulary = len(encoder.tokenizer)
