@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sentilora.bases.quantization import kind_of
 from sentilora.devices import processor
 from sentilora.errors import UserError
 from sentilora.scoring import LabelScorer
@@ -30,6 +31,10 @@ CANARY_TEXTS = (
 # How far log-probabilities may be from those at save time, by the coarser of the two dtypes.
 TOLERANCE = {"float32": 1e-3, "float16": 0.1, "bfloat16": 0.1}
 
+# Between a base in few bits and the same one in more, or in as few by another processor.
+QUANTISED_TOLERANCE = 0.5
+QUANTISED_SHARE = 0.2
+
 # Two 16-bit roundings, or one against fp32, differ by more the more the adapter does: SmolLM2,
 # tuned in bf16, is 0.09 off in fp32 where the adapter changes 7.7. So with another dtype
 # or processor this share of the adapter's own effect is rounding, too.
@@ -40,7 +45,8 @@ Rows = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True)
 class Canary:
-    """Label log-probabilities of N texts for K labels, and the dtype and processor they're made on.
+    """Label log-probabilities of N texts for K labels, and what they're made with: the dtype, the
+    processor, and how the base was quantised, if it was.
 
     Raises ValueError where there are no figures, or they aren't [N, K] on both sides.
     """
@@ -50,6 +56,7 @@ class Canary:
     untuned: Rows
     dtype: str
     processor: str
+    quantized: str | None = None  # which earlier versions didn't write
 
     def __post_init__(self) -> None:
         tuned, untuned = np.array(self.tuned), np.array(self.untuned)
@@ -67,13 +74,16 @@ class Canary:
         with scorer.model.disable_adapter():
             untuned = scorer.score(CANARY_TEXTS).log_probs
         on = processor(scorer.device.type)
-        return cls(CANARY_TEXTS, _rows(tuned.tolist()), _rows(untuned.tolist()), dtype, on)
+        held = kind_of(scorer.model)
+        return cls(CANARY_TEXTS, _rows(tuned.tolist()), _rows(untuned.tolist()), dtype, on, held)
 
     def again(self, scorer: LabelScorer, dtype: str) -> Canary:
         """This canary with its tuned side scored anew."""
         tuned = scorer.score(self.texts).log_probs
         on = processor(scorer.device.type)
-        return replace(self, tuned=_rows(tuned.tolist()), dtype=dtype, processor=on)
+        held = kind_of(scorer.model)
+        rows = _rows(tuned.tolist())
+        return replace(self, tuned=rows, dtype=dtype, processor=on, quantized=held)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Canary:
@@ -83,6 +93,7 @@ class Canary:
             _rows(values["untuned"]),
             str(values["dtype"]),
             str(values["processor"]),
+            values.get("quantized"),
         )
 
     def check_changes_something(self) -> None:
@@ -114,10 +125,13 @@ def check_canary(then: Canary, now: Canary, name: str) -> None:
 
 def _tolerance(then: Canary, now: Canary) -> float:
     tolerance = max(TOLERANCE[then.dtype], TOLERANCE[now.dtype])
-    same = (then.dtype, then.processor) == (now.dtype, now.processor)
-    if same or tolerance == TOLERANCE["float32"]:
+    effect = _gap(then.tuned, then.untuned)
+    same_processor = then.processor == now.processor
+    if then.quantized != now.quantized or (now.quantized and not same_processor):
+        return max(QUANTISED_TOLERANCE, QUANTISED_SHARE * effect)
+    if (same_processor and then.dtype == now.dtype) or tolerance == TOLERANCE["float32"]:
         return tolerance
-    return max(tolerance, EFFECT_SHARE * _gap(then.tuned, then.untuned))
+    return max(tolerance, EFFECT_SHARE * effect)
 
 
 def _gap(first: Rows, second: Rows) -> float:
