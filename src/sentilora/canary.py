@@ -31,9 +31,11 @@ CANARY_TEXTS = (
 # How far log-probabilities may be from those at save time, by the coarser of the two dtypes.
 TOLERANCE = {"float32": 1e-3, "float16": 0.1, "bfloat16": 0.1}
 
-# Between a base in few bits and the same one in more, or in as few by another processor.
+# Between a base in few bits and the same one in more, or rounded from another dtype or by another
+# processor; and the share of the adapter's own effect that may be rounding, too. SmolLM2, tuned in
+# nf4, is 1.2 off in bf16 where the adapter changes 5.8; larger bases are less sensitive.
 QUANTISED_TOLERANCE = 0.5
-QUANTISED_SHARE = 0.2
+QUANTISED_SHARE = 0.4
 
 # Two 16-bit roundings, or one against fp32, differ by more the more the adapter does: SmolLM2,
 # tuned in bf16, is 0.09 off in fp32 where the adapter changes 7.7. So with another dtype
@@ -126,12 +128,17 @@ def check_canary(then: Canary, now: Canary, name: str) -> None:
 def _tolerance(then: Canary, now: Canary) -> float:
     tolerance = max(TOLERANCE[then.dtype], TOLERANCE[now.dtype])
     effect = _gap(then.tuned, then.untuned)
-    same_processor = then.processor == now.processor
-    if then.quantized != now.quantized or (now.quantized and not same_processor):
+    if _made_with(then) == _made_with(now):
+        return tolerance
+    if then.quantized or now.quantized:
         return max(QUANTISED_TOLERANCE, QUANTISED_SHARE * effect)
-    if (same_processor and then.dtype == now.dtype) or tolerance == TOLERANCE["float32"]:
+    if tolerance == TOLERANCE["float32"]:
         return tolerance
     return max(tolerance, EFFECT_SHARE * effect)
+
+
+def _made_with(canary: Canary) -> tuple[str, str, str | None]:
+    return canary.dtype, canary.processor, canary.quantized
 
 
 def _gap(first: Rows, second: Rows) -> float:

@@ -8,6 +8,7 @@ evaluated, with coarser scales, and gives no gradients from then on.
 
 from __future__ import annotations
 
+import copy
 from importlib.metadata import version
 from typing import Any
 
@@ -39,8 +40,16 @@ class Packed4bit(bnb.nn.Linear4bit):
     weight: Any  # bitsandbytes' parameter, with its scales
 
     def whole(self) -> Tensor:
-        """[out, in] the weight in the base's dtype."""
-        return bnb.functional.dequantize_4bit(self.weight.data, self.weight.quant_state)
+        """[out, in] the weight in the base's dtype.
+
+        It is unpacked as rows of whole blocks: bitsandbytes' kernel for CPUs gives other numbers
+        where a row of the weight ends within a block (seen in 0.50 at widths of 32 and 96).
+        """
+        state = copy.copy(self.weight.quant_state)
+        size, block = state.shape.numel(), state.blocksize
+        state.shape = torch.Size([size] if size % block else [size // block, block])
+        unpacked = bnb.functional.dequantize_4bit(self.weight.data, state)
+        return unpacked.view(self.out_features, self.in_features)
 
     def stored_bytes(self) -> int:
         """Bytes of the weight and its scales; what all weights share isn't counted."""

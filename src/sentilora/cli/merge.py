@@ -104,7 +104,7 @@ def merge(
             "weights. What that changes is shown at the end."
         )
     with staged(output) as part:
-        classifier = loaded(None, None) if tuned_on else loaded("float32", "none")
+        classifier = loaded(artifact.base.dtype, None) if tuned_on else loaded("float32", "none")
         before = with_progress(classifier, "asking the adapter")(asked.texts)
         if tuned_on is not None:
             del classifier
