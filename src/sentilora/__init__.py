@@ -10,6 +10,7 @@ Public names are imported when first used, so that the command line answers at o
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from importlib import import_module
@@ -21,6 +22,9 @@ __version__ = "0.1.0"
 # torch is loaded, so it has to be set before; what the user set stays.
 if "torch" not in sys.modules:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# Where bitsandbytes is installed peft imports it, and it warns of kernels that aren't; we use none.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 if TYPE_CHECKING:
     from sentilora.classifier import Classifier, load

@@ -19,6 +19,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 
+from sentilora.bases.quantization import count_elements
 from sentilora.errors import UserError
 from sentilora.projections import Targets, resolve
 from sentilora.roles import parse_roles
@@ -126,7 +127,7 @@ def count_parameters(tuned: PeftModel, settings: AdapterSettings) -> ParameterCo
     for path, frozen in resolve(base, settings.targets).frozen_rows.items():
         columns = settings.rank + len(_magnitudes(base.get_submodule(path)))
         trained -= int(frozen.sum()) * columns
-    total = sum(p.numel() for name, p in base.named_parameters() if "lora_" not in name)
+    total = sum(count_elements(p) for name, p in base.named_parameters() if "lora_" not in name)
     return ParameterCount(trained, total)
 
 

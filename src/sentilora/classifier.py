@@ -187,6 +187,7 @@ def load(
     *,
     device: str = "auto",
     dtype: str | None = None,
+    quantize: str | None = None,
     model: str | None = None,
     merge: bool = False,
     trust_remote_code: bool = False,
@@ -202,6 +203,9 @@ def load(
         "auto", "cpu", "cuda" or "mps".
     dtype
         "float32", "bfloat16" or "float16"; chosen for the device by default.
+    quantize
+        "nf4", "int8" or "none": how the base's weights are held; by default as they were when the
+        adapter was trained.
     model
         Where the base is, if it isn't where it was when the adapter was trained.
     merge
@@ -217,12 +221,13 @@ def load(
     from sentilora.export.merged import is_export
 
     if is_export(Path(path)):
-        return load_export(Path(path), device=device, dtype=dtype)
+        return load_export(Path(path), device=device, dtype=dtype, quantize=quantize)
     artifact = Artifact.read(Path(path))
     loaded = load_base(
         find_base(artifact, model),
         device=resolve_device(device),
         dtype=dtype,
+        quantize=artifact.base.quantized if quantize is None else quantize,
         trust_remote_code=trust_remote_code,
     )
     scorer = verified_scorer(artifact, loaded)

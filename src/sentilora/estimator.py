@@ -72,6 +72,8 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         Of the held-out rows, the adapter's start, the rows' order and dropout.
     device, dtype
         As for `sentilora.load`.
+    quantize
+        "nf4" or "int8" holds the base's weights in 4 or 8 bits.
 
     Attributes
     ----------
@@ -103,6 +105,7 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         random_state: int = 0,
         device: str = "auto",
         dtype: str | None = None,
+        quantize: str | None = None,
     ) -> None:
         self.model = model
         self.template = template
@@ -121,6 +124,7 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.device = device
         self.dtype = dtype
+        self.quantize = quantize
 
     def fit(self, X: Sequence[str], y: Sequence[Any]) -> Self:
         """Tune on texts `X` [N] and labels `y` [N]; labels are shown to the model as strings.
@@ -199,7 +203,12 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         return adapter, {**training, "seed": given["random_state"]}
 
     def _load_base(self) -> LoadedBase:
-        return load_base(resolve(self.model), device=resolve_device(self.device), dtype=self.dtype)
+        return load_base(
+            resolve(self.model),
+            device=resolve_device(self.device),
+            dtype=self.dtype,
+            quantize=self.quantize,
+        )
 
     def _task(self, classes: NDArray[Any]) -> Task:
         labels, length = tuple(str(label) for label in classes), int(self.max_length)

@@ -40,7 +40,7 @@ class Merger:
         if self._quantized:
             raise UserError(
                 "An adapter can't be merged into a quantised base: rounding to so few bits would "
-                "erase most of its update. Load the base unquantised."
+                "erase most of its update. Load the base unquantised (--quantize none)."
             )
         try:
             for layer in self._layers:

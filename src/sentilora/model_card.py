@@ -105,6 +105,8 @@ def _training(
         ),
         f"- Base: {base.name}, {base.dtype}, weights {base.fingerprint[:16]}",
     ]
+    if base.quantized:
+        lines.append(f"- The base's weights were held in {base.quantized} by bitsandbytes (QLoRA)")
     if base.quantization:
         kinds = ", ".join(f"{n} {kind}" for kind, n in base.quantization["tensors"].items())
         lines.append(

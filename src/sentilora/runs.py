@@ -40,6 +40,8 @@ class RunConfig:
         For each setting of the prompt, the adapter and the training where it came from, in words.
     track
         The experiment tracker that is told of it, if any.
+    quantize
+        How the base's weights are held, if not as they are stored.
     """
 
     model: str
@@ -55,6 +57,7 @@ class RunConfig:
     dtype: str
     trust_remote_code: bool = False
     track: str | None = None
+    quantize: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -64,6 +67,7 @@ class RunConfig:
             "adapter": self.adapter.to_dict(),
             "training": self.training.to_dict(),
             "track": self.track,
+            "quantize": self.quantize,
         }
 
     @classmethod
@@ -76,7 +80,9 @@ class RunConfig:
             task=Task.from_dict(values["task"]),
             adapter=AdapterSettings.from_dict(values["adapter"]),
             training=TrainSettings.from_dict(values["training"]),
-            track=values.get("track"),  # which earlier versions didn't write
+            # which earlier versions didn't write
+            track=values.get("track"),
+            quantize=values.get("quantize"),
         )
 
     @classmethod

@@ -117,6 +117,7 @@ def tune(
 ) -> FitResult:
     """Train the adapter; `tuning.model` holds the best weights afterwards."""
     encode = tuning.scorer.encoder.encode
+    base = tuning.base.identity
     what = {"task": tuning.scorer.encoder.task.to_dict(), "adapter": tuning.adapter.to_dict()}
     result = fit(
         tuning.scorer,
@@ -127,7 +128,7 @@ def tune(
         reporter=reporter,
         resume_from=resume_from,
         fingerprint={
-            "base": tuning.base.identity.fingerprint,
+            "base": " ".join(filter(None, (base.fingerprint, base.quantized))),
             "task and adapter": hashlib.sha256(json.dumps(what).encode()).hexdigest(),
         },
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 DTYPES = ("float32", "bfloat16", "float16")
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}  # of one number
 
 
 def choose_dtype(device: str, requested: str | None = None) -> tuple[torch.dtype, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from sentilora.bases.hub import (
     stated_licence,
     weight_files,
 )
+from sentilora.bases.quantization import check_available, loading_arguments, parse_kind, settle
 from sentilora.bases.types import Base, BaseIdentity, LoadedBase, PreparedBase
 from sentilora.errors import UserError
 from sentilora.files import read_json
@@ -182,6 +183,7 @@ def load_base(
     *,
     device: str = "cpu",
     dtype: str | None = None,
+    quantize: str | None = None,
     trust_remote_code: bool = False,
     say: Callable[[str], None] = to_stderr,
 ) -> LoadedBase:
@@ -191,28 +193,54 @@ def load_base(
         base: from `resolve` or `prepare_base`.
         device: "cpu", "cuda", "cuda:0", "mps".
         dtype: "float32", "bfloat16", "float16", or None to choose by the device.
+        quantize: "nf4" or "int8" to hold its weights in so few bits.
         trust_remote_code: run model code that comes with the model; off unless asked for.
         say: takes the messages about fetching and converting.
 
     Raises:
-        UserError: it cannot be had, is damaged, or is no causal language model.
+        UserError: it cannot be had, is damaged, or is no causal language model; or its weights
+            can't be held in so few bits here.
     """
     from sentilora.bases.dtype import choose_dtype
 
+    kind = parse_kind(quantize)
+    if kind is not None:
+        check_available(kind, device)
     prepared = base
     if isinstance(prepared, Base):
         prepared = prepare_base(prepared, trust_remote_code=trust_remote_code, say=say)
     torch_dtype, reason = choose_dtype(device, dtype)
     tokenizer = load_tokenizer(prepared, trust_remote_code=trust_remote_code)
-    model = _load_model(prepared.folder, torch_dtype, trust_remote_code)
+    quantised = None
+    if kind is None:
+        model = _load_model(prepared.folder, torch_dtype, trust_remote_code)
+        model.to(device)
+    else:
+        _check_stored_whole(prepared.folder)
+        more = loading_arguments(kind, device, torch_dtype)
+        model = _load_model(prepared.folder, torch_dtype, trust_remote_code, more)
+        quantised = settle(model, kind, torch_dtype)
     model.requires_grad_(False)
-    model.to(device)
     model.eval()
-    identity = replace(prepared.identity, dtype=str(torch_dtype).removeprefix("torch."))
-    return LoadedBase(model, tokenizer, identity, reason)
+    name = str(torch_dtype).removeprefix("torch.")
+    identity = replace(prepared.identity, dtype=name, quantized=kind)
+    return LoadedBase(model, tokenizer, identity, reason, quantised)
 
 
-def _load_model(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> Any:
+def _check_stored_whole(folder: Path) -> None:
+    if "quantization_config" in read_json(folder / "config.json", "The model's configuration"):
+        raise UserError(
+            f"The weights in {folder} are stored quantised already. Leave out --quantize, or give "
+            "the model's unquantised folder."
+        )
+
+
+def _load_model(
+    folder: Path,
+    dtype: torch.dtype,
+    trust_remote_code: bool,
+    quantisation: Mapping[str, Any] | None = None,
+) -> Any:
     from transformers import AutoModelForCausalLM
 
     from sentilora.bases.quiet import quiet_transformers
@@ -226,6 +254,7 @@ def _load_model(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> An
                 local_files_only=True,
                 trust_remote_code=trust_remote_code,
                 output_loading_info=True,
+                **(quantisation or {}),
             )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         raise UserError(

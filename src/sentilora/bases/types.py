@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sentilora.bases.quantization import Quantised
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -44,6 +46,7 @@ class BaseIdentity:
             type it holds; None where nothing was quantised on the way here.
         dtype: the dtype the model was loaded in ("float32", "bfloat16", "float16").
         licence: SPDX-like identifier, where the source states one.
+        quantized: "nf4" or "int8" where its weights were put in so few bits when it was loaded.
     """
 
     origin: Origin
@@ -55,6 +58,7 @@ class BaseIdentity:
     quantization: dict[str, Any] | None
     dtype: str
     licence: str | None
+    quantized: str | None = None  # which earlier versions didn't write
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -85,6 +89,7 @@ class LoadedBase:
     tokenizer: PreTrainedTokenizerFast
     identity: BaseIdentity
     dtype_reason: str
+    quantised: Quantised | None = None  # what of it is in few bits
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from sentilora.cli.options import (
     DType,
     LabelColumn,
     MovedBase,
+    QuantizeAs,
     Run,
     TextColumn,
     TrustRemoteCode,
@@ -92,6 +93,7 @@ def behaviour(
     model: MovedBase = None,
     device: Device = "auto",
     dtype: DType = None,
+    quantize: QuantizeAs = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Check an adapter's behaviour: negation, irony, typos, instructions inside the text, ...
@@ -133,7 +135,12 @@ def behaviour(
     from sentilora.classifier import load
 
     classifier = load(
-        run, device=device, dtype=dtype, model=model, trust_remote_code=trust_remote_code
+        run,
+        device=device,
+        dtype=dtype,
+        quantize=quantize,
+        model=model,
+        trust_remote_code=trust_remote_code,
     )
     found = BehaviourReport(
         suite=behaviour_of(classifier, cases, with_progress) if cases else None,

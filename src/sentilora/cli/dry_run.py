@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sentilora.cli.console import out
-from sentilora.cli.plan import settings_lines
+from sentilora.cli.plan import quantised_lines, settings_lines
 from sentilora.data import DataSet
 from sentilora.projections import resolve
 from sentilora.runs import RunConfig
@@ -64,6 +64,8 @@ def show_dry_run(config: RunConfig, tuning: Tuning, dataset: DataSet) -> None:
     )
     modules = resolve(tuning.model.get_base_model(), tuning.adapter.targets).modules
     console.print(f"Modules: {', '.join(modules)}", highlight=False)
+    for line in quantised_lines(tuning.base):
+        console.print(f"Base: {line}", highlight=False, markup=False, soft_wrap=True)
     for line in settings_lines(config):
         console.print(f"Settings, {line}", highlight=False, markup=False, soft_wrap=True)
     console.print("Nothing was trained or written.", style="dim")

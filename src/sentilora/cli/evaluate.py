@@ -17,6 +17,7 @@ from sentilora.cli.options import (
     LabelColumn,
     LabelValues,
     MovedBase,
+    QuantizeAs,
     Run,
     Split,
     TextColumn,
@@ -56,6 +57,7 @@ def evaluate(
     model: MovedBase = None,
     device: Device = "auto",
     dtype: DType = None,
+    quantize: QuantizeAs = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Measure an adapter beside the untuned base, TF-IDF and the majority class.
@@ -86,7 +88,12 @@ def evaluate(
         say(line)
     selection = select_rows(dataset, split, artifact.rows.train, artifact.rows.test)
     classifier = load(
-        artifact.path, device=device, dtype=dtype, model=model, trust_remote_code=trust_remote_code
+        artifact.path,
+        device=device,
+        dtype=dtype,
+        quantize=quantize,
+        model=model,
+        trust_remote_code=trust_remote_code,
     )
     said: dict[Classifier, Any] = {}
     evaluation = measure(classifier, dataset, artifact.rows, selection, keeping(said))

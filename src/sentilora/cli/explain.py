@@ -16,6 +16,7 @@ from sentilora.cli.options import (
     LabelColumn,
     LabelValues,
     MovedBase,
+    QuantizeAs,
     Run,
     Split,
     TextColumn,
@@ -73,6 +74,7 @@ def explain(
     model: MovedBase = None,
     device: Device = "auto",
     dtype: DType = None,
+    quantize: QuantizeAs = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Show which words of a text speak for its label, and which against it.
@@ -111,6 +113,7 @@ def explain(
         run,
         device=device,
         dtype=dtype or ("float32" if method == "gradients" else None),
+        quantize=quantize,
         model=model,
         trust_remote_code=trust_remote_code,
     )

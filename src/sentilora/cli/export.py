@@ -70,6 +70,11 @@ def export(
     stored = prepare_base(find_base(artifact, model), trust_remote_code=trust_remote_code)
     asked = rows_for(run, data, rows)
     count = len(asked.texts)
+    if artifact.base.quantized is not None:
+        say(
+            f"The adapter was tuned on its base in {artifact.base.quantized}; it is exported with "
+            "the base's own weights. `sentilora merge` shows what that changes."
+        )
     with staged(output) as part:
         classifier, loading = timed(
             partial(
@@ -77,6 +82,7 @@ def export(
                 run,
                 device="cpu",
                 dtype="float32",
+                quantize="none",  # what a base in few bits can't hold would be lost in a merge
                 model=model,
                 trust_remote_code=trust_remote_code,
             )

@@ -13,6 +13,7 @@ from sentilora.audit import FoldTuner, held_out
 from sentilora.audit.held_out import Integers, Probabilities
 from sentilora.bases import Base, LoadedBase, load_base, load_tokenizer, prepare_base, resolve
 from sentilora.bases.dtype import choose_dtype
+from sentilora.bases.quantization import parse_kind
 from sentilora.cli.console import Progress, say
 from sentilora.cli.running import task_for, tuning_settings
 from sentilora.cli.training_runs import parameters_in
@@ -47,6 +48,7 @@ class Tuning:
         adapter, wanted = tuning_settings(params, given)
         device = resolve_device(params["device"])
         choose_dtype(device, params["dtype"])  # to refuse an unknown one
+        parse_kind(params["quantize"])
         return cls(params, adapter, wanted, resolve(params["model"], params["revision"]), device)
 
     @property
@@ -65,8 +67,13 @@ class Tuning:
             nonlocal fold
             fold += 1
             bar.note(f"fold {fold} of {len(sizes)}")
-            dtype = self.params["dtype"]
-            return load_base(prepared, device=self.device, dtype=dtype, trust_remote_code=trust)
+            return load_base(
+                prepared,
+                device=self.device,
+                dtype=self.params["dtype"],
+                quantize=self.params["quantize"],
+                trust_remote_code=trust,
+            )
 
         task, seed = task_for(self.params, dataset, tokenizer), self.params["seed"]
         tuner = FoldTuner(load, task, self.adapter, self.given, seed, bar.advance)

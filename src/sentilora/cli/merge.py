@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sentilora.cli.console import out, say
 from sentilora.cli.evaluate import with_progress
 from sentilora.cli.options import Device, MovedBase, Run, TrustRemoteCode
+
+if TYPE_CHECKING:
+    from sentilora.classifier import Classifier
 
 Data = Annotated[
     str | None,
@@ -82,17 +85,30 @@ def merge(
     stored = prepare_base(find_base(artifact, model), trust_remote_code=trust_remote_code)
     kept = saved_dtype(dtype, stored)
     asked = rows_for(run, data, rows)
-    with staged(output) as part:
+
+    def loaded(dtype: str | None, quantize: str | None) -> Classifier:
         classifier = load(
             run,
             device=device,
-            dtype="float32",
+            dtype=dtype,
+            quantize=quantize,
             model=model,
             trust_remote_code=trust_remote_code,
         )
-        if others:
-            classifier = combine(classifier, others, shares, method, density)
+        return combine(classifier, others, shares, method, density) if others else classifier
+
+    tuned_on = artifact.base.quantized
+    if tuned_on is not None:
+        say(
+            f"The adapter was tuned on its base in {tuned_on}; it is merged into the base's own "
+            "weights. What that changes is shown at the end."
+        )
+    with staged(output) as part:
+        classifier = loaded(artifact.base.dtype, None) if tuned_on else loaded("float32", "none")
         before = with_progress(classifier, "asking the adapter")(asked.texts)
+        if tuned_on is not None:
+            del classifier
+            classifier = loaded("float32", "none")
         write_merged(classifier, part, kept, artifact.path.absolute().name)
         del classifier  # two models at once may not fit
         merged = load_merged(part, device=device, dtype=kept if kept == "float32" else None)

@@ -26,6 +26,26 @@ DType = Annotated[
     ),
 ]
 
+_QUANTIZE = "--quantize"
+
+Quantize = Annotated[
+    str | None,
+    typer.Option(
+        _QUANTIZE,
+        help="nf4 or int8: hold the base's weights in 4 or 8 bits, by bitsandbytes (QLoRA).",
+        rich_help_panel="Machine",
+    ),
+]
+
+QuantizeAs = Annotated[
+    str | None,
+    typer.Option(
+        _QUANTIZE,
+        help="none, nf4 or int8: how the base's weights are held; by default as in training.",
+        rich_help_panel="Machine",
+    ),
+]
+
 MovedBase = Annotated[
     str | None,
     typer.Option(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from sentilora.bases import LoadedBase
+from sentilora.bases.dtype import BYTES
 from sentilora.cli.console import say
 from sentilora.data import DataSet
 from sentilora.runs import RunConfig
@@ -19,6 +21,8 @@ def say_plan(config: RunConfig, dataset: DataSet, tuning: Tuning, run_dir: Path)
         kinds = base.identity.quantization["tensors"].items()
         stored = ", ".join(f"{count:,} {kind}" for kind, count in kinds)
         say(f"         tensors as stored: {stored}; dequantised")
+    for line in quantised_lines(base):
+        say(f"         {line}")
     counts = ", ".join(f"{len(dataset.split(split)):,} {split}" for split in dataset.splits)
     say(f"Data     {dataset.name}: {counts} rows; labels {', '.join(dataset.labels)}")
     say(
@@ -32,6 +36,21 @@ def say_plan(config: RunConfig, dataset: DataSet, tuning: Tuning, run_dir: Path)
         say(f"{'Settings' if number == 0 else '':8} {line}")
     say(f"Run      {run_dir}; after an interruption, go on with:")
     say(f"         {resume_command(run_dir)}")
+
+
+def quantised_lines(base: LoadedBase) -> list[str]:
+    """What of a base is in 4 or 8 bits, and what isn't; nothing where it is as it is stored."""
+    found = base.quantised
+    if found is None:
+        return []
+    dtype = base.identity.dtype
+    whole = found.elements * BYTES[dtype]
+    kept = ", ".join(name if count == 1 else f"{count} {name}" for name, count in found.whole)
+    return [
+        f"{found.weights:,} weights in {found.kind}: {found.stored_bytes / 1e6:,.1f} MB, in "
+        f"{dtype} {whole / 1e6:,.1f} MB",
+        f"in {dtype} still: {kept}{', and the biases' * found.biases}",
+    ]
 
 
 def settings_lines(config: RunConfig) -> list[str]:

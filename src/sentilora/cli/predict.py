@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sentilora.cli.console import Progress, out, say, shown
-from sentilora.cli.options import Device, DType, MovedBase, RunOrMerged, TextColumn, TrustRemoteCode
+from sentilora.cli.options import (
+    Device,
+    DType,
+    MovedBase,
+    QuantizeAs,
+    RunOrMerged,
+    TextColumn,
+    TrustRemoteCode,
+)
 from sentilora.errors import UserError
 
 if TYPE_CHECKING:
@@ -80,6 +88,7 @@ def predict(
     model: MovedBase = None,
     device: Device = "auto",
     dtype: DType = None,
+    quantize: QuantizeAs = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Label texts, standard input or a file, with each label's probability.
@@ -119,6 +128,7 @@ def predict(
             run,
             device=device,
             dtype=dtype,
+            quantize=quantize,
             model=model,
             merge=merge,
             trust_remote_code=trust_remote_code,

@@ -24,6 +24,7 @@ from sentilora.bases import (
     resolve,
 )
 from sentilora.bases.dtype import choose_dtype
+from sentilora.bases.quantization import check_available, parse_kind
 from sentilora.cli.console import say
 from sentilora.cli.dry_run import show_dry_run
 from sentilora.cli.evaluate import show, with_progress
@@ -73,6 +74,9 @@ def start(params: Mapping[str, Any], given: Collection[str]) -> None:
     if params["memory"] is not None:
         parse_bytes(params["memory"])
     choose_dtype(device, params["dtype"])  # to refuse an unknown one
+    quantize = parse_kind(params["quantize"])
+    if quantize is not None:
+        check_available(quantize, device)
     if not params["dry_run"]:
         check_output(params["output"])
     dataset = load_rows(params["data"], options)
@@ -84,7 +88,12 @@ def start(params: Mapping[str, Any], given: Collection[str]) -> None:
     if params["memory"] is not None:
         chosen = _planned(params, chosen, adapter, prepared, task, tokenizer, dataset, device)
     loaded = load_base(
-        prepared, device=device, dtype=params["dtype"], trust_remote_code=trust, say=say
+        prepared,
+        device=device,
+        dtype=params["dtype"],
+        quantize=quantize,
+        trust_remote_code=trust,
+        say=say,
     )
     tuning = _prepared(loaded, task, adapter, chosen.settings)
     config = RunConfig(
@@ -101,6 +110,7 @@ def start(params: Mapping[str, Any], given: Collection[str]) -> None:
         dtype=loaded.identity.dtype,
         trust_remote_code=trust,
         track=params["track"],
+        quantize=quantize,
     )
     if params["dry_run"]:
         show_dry_run(config, tuning, dataset)
@@ -189,6 +199,7 @@ def resume(run_dir: Path, given: Mapping[str, Any]) -> None:
         base,
         device=config.device,
         dtype=config.dtype,
+        quantize=config.quantize,
         trust_remote_code=config.trust_remote_code,
         say=say,
     )
@@ -260,12 +271,14 @@ def _check_agrees(config: RunConfig, given: Mapping[str, Any]) -> None:
         "max_length": config.task.max_length,
         "long_texts": config.task.long_texts,
         "track": config.track,
+        "quantize": config.quantize,
     }
     settled = {
         "model": absolute,
         "data": absolute,
         "device": resolve_device,
         "targets": parse_roles,
+        "quantize": parse_kind,
     }
     for name, value in given.items():
         option = "--" + name.replace("_", "-")

@@ -12,6 +12,7 @@ from sentilora.cli.options import (
     Device,
     DType,
     LabelColumn,
+    Quantize,
     TextColumn,
     TrustRemoteCode,
 )
@@ -239,6 +240,7 @@ def train(
     ] = None,
     device: Device = "auto",
     dtype: DType = None,
+    quantize: Quantize = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Tune a base on labelled texts, measure it beside its baselines, and save the adapter.

@@ -173,4 +173,5 @@ def same_labels(artifacts: Sequence[Artifact]) -> tuple[str, ...]:
 
 
 def _question(artifact: Artifact) -> str:
-    return f"{artifact.base.fingerprint} {artifact.task.to_dict()}"
+    base = artifact.base
+    return f"{base.fingerprint} {base.quantized} {artifact.task.to_dict()}"

@@ -83,7 +83,8 @@ class Answering:
         """What the scores depend on: the adapter or its base and task, the texts, and the machine's
         part."""
         if untuned:
-            asked = f"{artifact.base.fingerprint} {artifact.task.to_dict()}"
+            base = artifact.base
+            asked = f"{base.fingerprint} {base.quantized} {artifact.task.to_dict()}"
         else:
             asked = sha256(artifact.path / WEIGHTS)
         made = hashlib.sha256(repr((asked, untuned, self.device, self.dtype)).encode())

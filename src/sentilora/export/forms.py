@@ -72,10 +72,12 @@ def form_named(name: str) -> Form:
     return FORMS[name]()
 
 
-def load_export(path: Path, *, device: str = "auto", dtype: str | None = None) -> Classifier:
+def load_export(
+    path: Path, *, device: str = "auto", dtype: str | None = None, quantize: str | None = None
+) -> Classifier:
     """The classifier in an exported folder, merged or in another engine's form, verified.
 
-    `device` and `dtype` are for merged models; other engines run as they were exported.
+    `device`, `dtype` and `quantize` are for merged models; other engines run as they were exported.
     """
     from sentilora.export.merged import load_merged
 
@@ -83,4 +85,4 @@ def load_export(path: Path, *, device: str = "auto", dtype: str | None = None) -
     name = form.partition(" ")[0]
     if name in FORMS:
         return FORMS[name]().load(path, None)
-    return load_merged(path, device=device, dtype=dtype)
+    return load_merged(path, device=device, dtype=dtype, quantize=quantize)

@@ -66,7 +66,9 @@ def saved_dtype(asked: str | None, base: PreparedBase) -> str:
     return asked or base.identity.dtype
 
 
-def load_merged(path: Path, *, device: str = "auto", dtype: str | None = None) -> Classifier:
+def load_merged(
+    path: Path, *, device: str = "auto", dtype: str | None = None, quantize: str | None = None
+) -> Classifier:
     """The classifier in a merged folder, verified as an adapter's is.
 
     Raises UserError where it is damaged, is no merged model, or doesn't answer as it did.
@@ -78,7 +80,7 @@ def load_merged(path: Path, *, device: str = "auto", dtype: str | None = None) -
             "Give the run's own folder, or one that `sentilora merge` wrote."
         )
     base = Base(str(path), "folder", path=path.absolute())
-    loaded = load_base(base, device=resolve_device(device), dtype=dtype)
+    loaded = load_base(base, device=resolve_device(device), dtype=dtype, quantize=quantize)
     if tokenizer_fingerprint(loaded.tokenizer) != description.tokenizer_fingerprint:
         raise UserError(
             f"The tokenizer in {path} isn't read as it was when it was merged: the library that "

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from sentilora.bases.quantization import kind_of
 from sentilora.devices import processor
 from sentilora.errors import UserError
 from sentilora.scoring import LabelScorer
@@ -24,13 +25,15 @@ _REMEDIES = {
     "torch": "install torch=={}",
     "transformers": "install transformers=={}",
     "peft": "install peft=={}",
+    "bitsandbytes": "install bitsandbytes=={}",
 }
 
 
 def environment(scorer: LabelScorer, micro_batch: int) -> dict[str, Any]:
     """The environment of this process, as JSON has it.
 
-    `threads` is None on an accelerator, where it changes nothing.
+    `threads` is None on an accelerator, where it changes nothing, and `bitsandbytes` where no
+    weights are held by it.
     """
     device = scorer.device
     on_cpu = device.type == "cpu"
@@ -38,6 +41,7 @@ def environment(scorer: LabelScorer, micro_batch: int) -> dict[str, Any]:
         "torch": version("torch"),
         "transformers": version("transformers"),
         "peft": version("peft"),
+        "bitsandbytes": version("bitsandbytes") if kind_of(scorer.model) else None,
         "device": device.type,
         "processor": processor(device.type),
         "threads": torch.get_num_threads() if on_cpu else None,

@@ -13,7 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
+from sentilora.bases.quantization import kind_of
 from sentilora.scoring.frozen.layers import (
     GELU,
     Block,
@@ -51,8 +53,8 @@ class FrozenModel:
 def frozen_model(causal_lm: Any) -> FrozenModel | None:
     """The pieces of `causal_lm`, or None where the frozen body doesn't fit it."""
     reader = _READERS.get(causal_lm.config.model_type)
-    if reader is None or getattr(causal_lm, "is_quantized", False):
-        return None
+    if reader is None or (getattr(causal_lm, "is_quantized", False) and not kind_of(causal_lm)):
+        return None  # a quantised one is known only as `load_base` makes it
     return reader(causal_lm)
 
 
@@ -113,10 +115,10 @@ def _gpt2(causal_lm: Any) -> FrozenModel | None:
         blocks.append(
             Block(
                 _layer_norm(layer.ln_1),
-                _transposed(_base(attention.c_attn)),
-                _transposed(_base(attention.c_proj)),
+                _linear(_base(attention.c_attn)),
+                _linear(_base(attention.c_proj)),
                 _layer_norm(layer.ln_2),
-                GELU(_transposed(_base(mlp.c_fc)), _transposed(_base(mlp.c_proj))),
+                GELU(_linear(_base(mlp.c_fc)), _linear(_base(mlp.c_proj))),
             )
         )
         qkv.append((attention.c_attn,))
@@ -147,29 +149,37 @@ def _base(module: Any) -> Any:
 
 
 def _linear(module: Any) -> Linear:
-    return Linear(module.weight.detach(), _detached(module.bias))
-
-
-def _transposed(module: Any) -> Linear:
-    """A Conv1D, which keeps its weight as [in, out]."""
-    return Linear(module.weight.detach().T, _detached(module.bias))
+    bias = _detached(module.bias)
+    if hasattr(module, "whole"):  # in 4 or 8 bits
+        return Linear(module.whole, bias)
+    weight = module.weight.detach()
+    return Linear(weight.T if isinstance(module, Conv1D) else weight, bias)
 
 
 def _joined(modules: Sequence[Any]) -> Linear:
     """Several projections of one input as one. The modules' weights become views of it, so that
-    nothing is held twice, and another engine of the model holds the same."""
+    nothing is held twice, and another engine of the model holds the same; those in 4 or 8 bits stay
+    apart, and are put together for each product."""
+    bias = _joined_bias(modules)
+    if any(hasattr(module, "whole") for module in modules):
+        parts = [_linear(module) for module in modules]
+        return Linear(lambda: torch.cat([part.weight for part in parts]), bias)
     weight = _together([module.weight.detach() for module in modules])
-    parts = weight.split([len(module.weight) for module in modules])
-    for module, part in zip(modules, parts, strict=True):
+    rows = weight.split([len(module.weight) for module in modules])
+    for module, part in zip(modules, rows, strict=True):
         module.weight.data = part
-    biases = [module.bias for module in modules]
-    if all(bias is None for bias in biases):
-        return Linear(weight)
+    return Linear(weight, bias)
+
+
+def _joined_bias(modules: Sequence[Any]) -> Tensor | None:
+    there = [module.bias for module in modules if module.bias is not None]
+    if not there:
+        return None
     filled = [
-        bias.detach() if bias is not None else weight.new_zeros(len(module.weight))
-        for bias, module in zip(biases, modules, strict=True)
+        module.bias.detach() if module.bias is not None else there[0].new_zeros(module.out_features)
+        for module in modules
     ]
-    return Linear(weight, torch.cat(filled))
+    return torch.cat(filled)
 
 
 def _together(weights: Sequence[Tensor]) -> Tensor:

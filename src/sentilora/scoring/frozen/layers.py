@@ -5,6 +5,7 @@ Weights need no gradients, so each backward is a few operations on what the forw
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,19 +80,29 @@ class LayerNorm:
 
 @dataclass(frozen=True)
 class Linear:
-    """`x @ weight.T + bias`; the weight is [out, in], in whichever memory order."""
+    """`x @ weight.T + bias`.
 
-    weight: Tensor
+    held
+        The weight, [out, in], in whichever memory order; or what makes it for each product, where
+        it is stored in fewer bits.
+    """
+
+    held: Tensor | Callable[[], Tensor]
     bias: Tensor | None = None
+
+    @property
+    def weight(self) -> Tensor:
+        return self.held if isinstance(self.held, Tensor) else self.held()
 
     def forward(self, x: Tensor, make: Make | None = None) -> Tensor:
         """[N, out], in memory from `make` if that is given."""
+        weight = self.weight
         if make is None:
-            return F.linear(x, self.weight, self.bias)
-        out = make((len(x), len(self.weight)), x.dtype)
+            return F.linear(x, weight, self.bias)
+        out = make((len(x), len(weight)), x.dtype)
         if self.bias is None:
-            return torch.mm(x, self.weight.T, out=out)
-        return torch.addmm(self.bias, x, self.weight.T, out=out)
+            return torch.mm(x, weight.T, out=out)
+        return torch.addmm(self.bias, x, weight.T, out=out)
 
     def backward(self, grad: Tensor) -> Tensor:
         """The gradient of `x`."""
