@@ -102,7 +102,7 @@ def _tuned(model: Any) -> set[bytes]:
 
     from sentilora.export.onnx.weights import digest
 
-    layers = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
+    layers: list[Any] = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
     found = set()
     for layer in layers:
         weight = layer.get_base_layer().weight.detach().numpy()

@@ -52,7 +52,7 @@ def shrink_weights(
 
 def digest(matrix: NDArray[np.float32]) -> bytes:
     """What a matrix [outputs, inputs] is known by: the exporter gives it another name."""
-    return hashlib.sha256(np.ascontiguousarray(matrix)).digest()
+    return hashlib.sha256(np.ascontiguousarray(matrix).data).digest()
 
 
 class _Writer:
