@@ -16,8 +16,9 @@ from sentilora.planning.recipe import Recipe, Run
 from sentilora.planning.shape import ModelShape, known_shape
 from sentilora.scoring.engine import SharedEngine
 from sentilora.scoring.frozen import FrozenEngine, workspace
-from sentilora.scoring.sequences import batches, gold_labels
+from sentilora.scoring.sequences import batches
 from sentilora.training.randomness import training_mode
+from sentilora.wanted import gold_labels
 
 CONFIGS = {
     "llama": {
