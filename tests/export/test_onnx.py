@@ -211,14 +211,15 @@ def rounded_model(exported: Exported, bits: int) -> Any:
             kind = type(module).__name__
             if kind in ("Linear", "Conv1D") and module.weight not in tables:
                 weight = module.weight if kind == "Linear" else module.weight.T
-                blocks = in_blocks(weight.contiguous().numpy(), bits)
+                whole = weight.shape[1] % BLOCK == 0  # else a block would be filled up
+                blocks = in_blocks(weight.contiguous().numpy(), bits if whole else 8)
                 rounded = torch.tensor(unpacked(blocks, weight.shape[1]))
                 module.weight.copy_(rounded if kind == "Linear" else rounded.T)
     return model
 
 
 @pytest.mark.parametrize(
-    ("bits", "integers", "tolerance"), [(8, False, 1e-5), (8, True, 0.1), (4, True, 0.1)]
+    ("bits", "integers", "tolerance"), [(8, False, 1e-5), (8, True, 0.07), (4, True, 0.07)]
 )
 def test_weights_in_few_bits(
     exported: Exported, tmp_path: Path, bits: int, integers: bool, tolerance: float
