@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,15 @@ def test_few_bits_take_less_room_and_are_shown_beside_the_adapter(
 def test_what_disagrees_too_often_is_not_kept(
     adapter: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A base without its adapter in the place of the export: it says something else."""
-    from sentilora.export.onnx import form
+    from sentilora.export.onnx.scorer import OnnxScorer
 
-    monkeypatch.setattr("sentilora.merging.Merger.merge", lambda self: None)
-    monkeypatch.setattr(form, "WEIGHTS", {"fp32": 1.0})
+    right = OnnxScorer.score
+
+    def wrong(self: OnnxScorer, *arguments: Any) -> Any:
+        found = right(self, *arguments)
+        return replace(found, log_probs=found.log_probs[:, ::-1])
+
+    monkeypatch.setattr(OnnxScorer, "score", wrong)
     outcome = run("export", adapter, "--to", "onnx", "-o", "out")
     assert "not kept" in outcome.error
     assert list(here.iterdir()) == []

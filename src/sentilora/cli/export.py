@@ -92,6 +92,7 @@ def export(
         )
         single = latency(classifier.predict, asked.texts)
         own = Speed(size_of(stored.folder, artifact.path), loading, single, count / asking)
+        say(f"Writing {to}; this may take some minutes.")
         form.write(classifier, part, precision, artifact.path.absolute().name)
         del classifier  # two models at once may not fit
         exported, loading = timed(partial(form.load, part, torch.get_num_threads()))
@@ -105,5 +106,6 @@ def export(
         typer.echo(json.dumps({**found.to_dict(), "speed": speeds}, indent=1, ensure_ascii=False))
         return
     out().print(agreement_lines(found, f"The export ({to}, {precision})", asked.name))
+    out().print()
     out().print(speed_table(own, now, f"{to}, {precision}", torch.get_num_threads()))
     say(f"\nThe export is in {output}.")

@@ -54,7 +54,7 @@ def write_onnx(classifier: Classifier, folder: Path, weights: str, adapter: str)
     description = Description.of(classifier, f"{FORM} {weights}", adapter)
     encoder = classifier.scorer.encoder
     classifier.merge()
-    tuned = _tuned(classifier.scorer.model)
+    tuned = tuned_matrices(classifier.scorer.model)
     graph = _graph(classifier.scorer.model.unload())
     bits = _BITS.get(weights)
     if bits is not None:
@@ -96,7 +96,7 @@ def load_onnx(folder: Path, threads: int | None = None) -> Classifier:
     )
 
 
-def _tuned(model: Any) -> set[bytes]:
+def tuned_matrices(model: Any) -> set[bytes]:
     """The digests of the matrices that the adapter was merged into."""
     from peft.tuners.lora import LoraLayer
 

@@ -35,6 +35,8 @@ def shrink_weights(
     In place. `tuned` are the digests of those that an adapter was merged into. Embeddings whose
     width is no multiple of `BLOCK` stay as they are, and so do those of positions, which are small.
     """
+    if not integers and bits != 8:
+        raise ValueError("only 8 bits are unpacked")  # no offsets are added
     graph = model.graph
     writer = (_Integers if integers else _Unpacked)(graph, bits, tuned)
     for node in list(graph):
@@ -92,7 +94,7 @@ class _Writer:
 
 
 class _Unpacked(_Writer):
-    """Fp32 matrices computed from the small ones, in the place of the stored ones."""
+    """Fp32 matrices computed from the small ones, of 8 bits, in the place of the stored ones."""
 
     def multiply(self, node: ir.Node, weight: ir.Value, transposed: bool) -> None:
         node.replace_input_with(1, self._computed(weight, transposed))
