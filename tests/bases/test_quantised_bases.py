@@ -15,7 +15,7 @@ import quantised
 from quantised import ARCHITECTURES, KINDS, WEIGHTS, WHOLE, load, needs_bitsandbytes, write_wide
 from sentilora.adapters import AdapterSettings, attach, count_parameters
 from sentilora.bases import quantization
-from sentilora.cli.plan import quantised_lines
+from sentilora.cli.announcement import quantised_lines
 from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError
 from sentilora.scoring import LabelScorer

@@ -71,7 +71,7 @@ def test_nf4_shrinks_the_projections_alone() -> None:
     for name in CONFIGURATIONS:
         base = shape(name)
         plain, nf4, int8 = (
-            weights(base, replace(GPU, quantize=kind)) for kind in ("none", "nf4", "int8")
+            weights(base, replace(GPU, quantize=kind)) for kind in (None, "nf4", "int8")
         )
         assert plain == 2 * base.parameters
         assert plain - nf4 == pytest.approx(base.linear * (2 - 0.516), rel=1e-3)
@@ -84,8 +84,8 @@ def test_trained_weights_are_counted_as_peft_makes_them() -> None:
 
 
 @pytest.mark.parametrize("name", QWENS)
-@pytest.mark.parametrize("quantize", ["none", "nf4"])
-def test_the_micro_batch_is_the_largest_that_fits(name: str, quantize: str) -> None:
+@pytest.mark.parametrize("quantize", [None, "nf4"])
+def test_the_micro_batch_is_the_largest_that_fits(name: str, quantize: str | None) -> None:
     for budget in (3e9, 8e9, 24e9):
         plan = planned(name, budget, quantize=quantize)
         if not plan.fits:

@@ -25,7 +25,7 @@ from sentilora.cli import (
     explain,
     export,
     merge,
-    planning,
+    plan,
     predict,
     train,
 )
@@ -79,7 +79,7 @@ _add("behaviour", behaviour.behaviour)
 _add("explain", explain.explain)
 _add("audit", audit.audit)
 _add("merge", merge.merge)
-_add("plan", planning.plan)
+_add("plan", plan.plan)
 _add("export", export.export)
 app.add_typer(bases.app, name="bases")
 

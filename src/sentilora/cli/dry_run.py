@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sentilora.cli.announcement import quantised_lines, settings_lines
 from sentilora.cli.console import out
-from sentilora.cli.plan import quantised_lines, settings_lines
 from sentilora.data import DataSet
 from sentilora.projections import resolve
 from sentilora.runs import RunConfig

@@ -1,83 +1,133 @@
-"""What is said before a run starts: base, data, adapter, and where each setting came from."""
+"""`sentilora plan`: what tuning a base takes of memory, before anything is fetched."""
 
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
-from sentilora.bases import LoadedBase
-from sentilora.bases.dtype import BYTES
-from sentilora.cli.console import say
-from sentilora.data import DataSet
-from sentilora.runs import RunConfig
-from sentilora.tuning import Tuning
+import typer
 
+from sentilora.cli.console import echo_json, out, say
+from sentilora.cli.options import LabelColumn, TextColumn
 
-def say_plan(config: RunConfig, dataset: DataSet, tuning: Tuning, run_dir: Path) -> None:
-    """Print all that was settled, and how to go on after an interruption."""
-    base, parameters = tuning.base, tuning.parameters
-    say(f"Base     {base.identity.name} on {config.device}, {base.dtype_reason}")
-    if base.identity.quantization:
-        kinds = base.identity.quantization["tensors"].items()
-        stored = ", ".join(f"{count:,} {kind}" for kind, count in kinds)
-        say(f"         tensors as stored: {stored}; dequantised")
-    for line in quantised_lines(base):
-        say(f"         {line}")
-    counts = ", ".join(f"{len(dataset.split(split)):,} {split}" for split in dataset.splits)
-    say(f"Data     {dataset.name}: {counts} rows; labels {', '.join(dataset.labels)}")
-    say(
-        f"Adapter  rank {config.adapter.rank} on {', '.join(config.adapter.targets)}: "
-        f"{parameters.trained:,} of {parameters.total:,} parameters "
-        f"({100 * parameters.share:.2f} %)"
-    )
-    if parameters.share > 0.01:
-        say("         That is more than 1 %: a lower --rank or fewer --targets may do.")
-    for number, line in enumerate(settings_lines(config)):
-        say(f"{'Settings' if number == 0 else '':8} {line}")
-    say(f"Run      {run_dir}; after an interruption, go on with:")
-    say(f"         {resume_command(run_dir)}")
+if TYPE_CHECKING:
+    from sentilora.planning import Plan
 
 
-def quantised_lines(base: LoadedBase) -> list[str]:
-    """What of a base is in 4 or 8 bits, and what isn't; nothing where it is as it is stored."""
-    found = base.quantised
-    if found is None:
-        return []
-    dtype = base.identity.dtype
-    whole = found.elements * BYTES[dtype]
-    kept = ", ".join(name if count == 1 else f"{count} {name}" for name, count in found.whole)
-    return [
-        f"{found.weights:,} weights in {found.kind}: {found.stored_bytes / 1e6:,.1f} MB, in "
-        f"{dtype} {whole / 1e6:,.1f} MB",
-        f"in {dtype} still: {kept}{', and the biases' * found.biases}",
-    ]
+def plan(
+    context: typer.Context,
+    model: Annotated[
+        str, typer.Option(help="smollm2, a Hub name, a model folder, or a .gguf file.")
+    ] = "smollm2",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="The rows to be trained on, whose lengths are counted by the base's tokenizer; "
+            "without them all prompts are as long as --length.",
+        ),
+    ] = None,
+    length: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens of the longest prompt with its label, as train's --max-length; by default "
+            "512, or what the base reads.",
+            min=1,
+        ),
+    ] = None,
+    memory: Annotated[
+        str,
+        typer.Option(help="What there is: 8GB (10^9 bytes each), 8GiB (2^30 bytes each), 8000MB."),
+    ] = "8GB",
+    quantize: Annotated[
+        str | None,
+        typer.Option(help="none, nf4 or int8; by default both none and nf4 are planned."),
+    ] = None,
+    rank: Annotated[int, typer.Option(help="LoRA's r.", min=1)] = 8,
+    targets: Annotated[
+        str, typer.Option(help="Projections: query, key, value, output, mlp, or all.")
+    ] = "query,value",
+    dora: Annotated[
+        bool, typer.Option("--dora", help="Train the weights' magnitudes, too.")
+    ] = False,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Rows per optimiser step; by default 32, or by the number of rows.", min=1
+        ),
+    ] = None,
+    gradient_checkpointing: Annotated[
+        bool,
+        typer.Option(
+            "--gradient-checkpointing", help="Also where it isn't needed for the rows to fit."
+        ),
+    ] = False,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="As for train.", rich_help_panel="Data"),
+    ] = None,
+    revision: Annotated[
+        str | None,
+        typer.Option(help="Branch, tag or commit of a Hub base.", rich_help_panel="Machine"),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="cpu or cuda; by default cuda where its driver is.", rich_help_panel="Machine"
+        ),
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            help="float32, bfloat16 or float16 for the base; by default as train.",
+            rich_help_panel="Machine",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plans as JSON.")] = False,
+) -> None:
+    """Predict what tuning a base takes of memory, and how it fits into what there is.
+
+    Only the base's configuration is read, and nothing is fetched for the bases that are known here.
+    """
+    from sentilora.cli.memory_plan import plans_for
+    from sentilora.errors import UserError
+    from sentilora.planning import refusal
+    from sentilora.planning.shown import headline, plans_table
+
+    plans = plans_for(context.params)
+    fitting = next((one for one in plans if one.fits), None)
+    if fitting is None:
+        raise UserError(refusal(plans[0]))
+    given = _given(context)
+    if as_json:
+        found = [{**one.to_dict(), "command": _command(one, given)} for one in plans]
+        echo_json({"plans": found}, indent=1)
+        return
+    say(headline(fitting))
+    out().print(plans_table(plans))
+    say("\nTrain with:")
+    say(f"  {_command(fitting, given)}")
 
 
-def settings_lines(config: RunConfig) -> list[str]:
-    """A line for each origin that settings have, with all of its settings; what is off is not."""
-    values = {
-        "template": config.task.template.replace("\n", "\\n"),
-        "max_length": config.task.max_length,
-        "long_texts": config.task.long_texts,
-        **config.adapter.to_dict(),
-        **config.training.to_dict(),
+def _given(context: typer.Context) -> dict[str, Any]:
+    """The options on the command line that are `train`'s, by its names, and the memory."""
+    own = {"as_json", "quantize"}
+    named = {"length": "max_length"}
+    found = {
+        named.get(name, name): value
+        for name, value in context.params.items()
+        if name not in own
+        and (source := context.get_parameter_source(name)) is not None
+        and source.name == "COMMANDLINE"
     }
-    by_origin: dict[str, list[str]] = {}
-    for name, origin in config.origins.items():
-        if shown := _shown(values[name]):
-            by_origin.setdefault(origin, []).append(f"{name.replace('_', ' ')} {shown}")
-    return [f"{origin}: {', '.join(settings)}" for origin, settings in by_origin.items()]
+    return {"model": context.params["model"], **found, "memory": context.params["memory"]}
 
 
-def _shown(value: object) -> str:
-    """A setting's value; nothing for one that is off."""
-    if value is None or value is False:
-        return ""
-    if isinstance(value, list):
-        return " and ".join(map(_shown, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _command(plan: Plan, given: Mapping[str, Any]) -> str:
+    """`sentilora train` with the plan's quantisation and the options that it was made for."""
+    from sentilora.cli.training_runs import arguments
 
-
-def resume_command(run_dir: Path) -> str:
-    """What goes on with a run."""
-    return f"sentilora train --resume {shlex.quote(str(run_dir))}"
+    options = {**given, "quantize": plan.recipe.quantize}
+    return shlex.join(["sentilora", "train", *arguments(options)])

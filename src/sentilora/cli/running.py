@@ -25,11 +25,11 @@ from sentilora.bases import (
 )
 from sentilora.bases.dtype import choose_dtype
 from sentilora.bases.quantization import check_available, parse_kind
+from sentilora.cli.announcement import resume_command, say_plan
 from sentilora.cli.console import say
 from sentilora.cli.dry_run import show_dry_run
 from sentilora.cli.evaluate import show, with_progress
-from sentilora.cli.plan import resume_command, say_plan
-from sentilora.cli.planned import apply_memory
+from sentilora.cli.memory_plan import apply_memory
 from sentilora.cli.reporting import TrainingReporter
 from sentilora.cli.rows import data_options, load_rows
 from sentilora.data import DataSet

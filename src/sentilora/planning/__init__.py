@@ -11,16 +11,14 @@ from sentilora.planning.advice import refusal
 from sentilora.planning.amounts import parse_bytes, shown_bytes
 from sentilora.planning.memory import Parts
 from sentilora.planning.plan import Lengths, Plan, make_plan
-from sentilora.planning.recipe import QUANTIZE, Quantize, Recipe
+from sentilora.planning.recipe import Recipe
 from sentilora.planning.shape import ModelShape
 
 __all__ = [
-    "QUANTIZE",
     "Lengths",
     "ModelShape",
     "Parts",
     "Plan",
-    "Quantize",
     "Recipe",
     "make_plan",
     "parse_bytes",

@@ -51,7 +51,7 @@ def _lengths(plan: Plan) -> Iterator[str]:
 
 def _quantised(plan: Plan) -> Iterator[str]:
     for kind in ("int8", "nf4"):
-        if plan.recipe.quantize == "none" and (other := _fitting(plan, quantize=kind)):
+        if plan.recipe.quantize is None and (other := _fitting(plan, quantize=kind)):
             yield f"The base quantised (--quantize {kind}) would take {shown_bytes(other.peak)}."
             return
 

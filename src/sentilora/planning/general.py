@@ -12,7 +12,7 @@ is frozen, so a projection keeps nothing of its input; with s bytes a number a b
 
 Behind an instruction that is run once, keys and values are B (P + T) long. With checkpointing each
 block keeps its input, N D s, and one block at a time all of the above. Beside it are the gradients
-of the widest part, as in `frozen`, and of a quantised base one matrix made whole.
+of the widest part, as in `frozen`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,4 @@ def _attention(shape: ModelShape, recipe: Recipe, run: Run, tokens: int) -> int:
 
 def working(shape: ModelShape, recipe: Recipe, run: Run) -> int:
     """Bytes that one block's backward needs beside what is kept."""
-    size, tokens = recipe.size, tokens_of(recipe, run)
-    gradients = tokens * size * (3 * shape.inner + 3 * shape.width)
-    whole = max(w * out for each in shape.matrices.values() for w, out in each) * size
-    return gradients + (whole if recipe.quantize != "none" else 0)
+    return tokens_of(recipe, run) * recipe.size * (3 * shape.inner + 3 * shape.width)

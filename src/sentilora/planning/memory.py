@@ -69,7 +69,7 @@ class Parts:
 def peak(shape: ModelShape, recipe: Recipe, run: Run) -> Parts:
     """The peak of a training step whose largest pass is `run`."""
     path = frozen if recipe.handwritten(shape) else general
-    working = path.working(shape, recipe, run)
+    working = path.working(shape, recipe, run) + _made_whole(shape, recipe)
     return Parts(
         weights=weights(shape, recipe),
         adapters=_adapters(shape, recipe),
@@ -104,8 +104,19 @@ def _process(shape: ModelShape) -> int:
 
 def _joined(shape: ModelShape, recipe: Recipe) -> int:
     """Of query, key and value projections that the hand-written path made one of."""
-    joins = recipe.handwritten(shape) and not shape.fused
+    joins = recipe.handwritten(shape) and not shape.fused and recipe.quantize is None
     return joins * shape.layers * shape.width * shape.qkv * recipe.size
+
+
+def _made_whole(shape: ModelShape, recipe: Recipe) -> int:
+    """Of a quantised base the largest matrix, as it is made whole for a product; on the
+    hand-written path that may be query, key and value, which are made and then put together."""
+    if recipe.quantize is None:
+        return 0
+    largest = max(into * out for each in shape.matrices.values() for into, out in each)
+    if recipe.handwritten(shape) and not shape.fused:
+        largest = max(largest, 2 * shape.width * shape.qkv)
+    return largest * recipe.size
 
 
 def trained(shape: ModelShape, recipe: Recipe) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sentilora.bases.quantization import NONE
 from sentilora.devices import tokens_at_once
 from sentilora.planning.memory import Parts, loading, peak, trained
 from sentilora.planning.recipe import Recipe, Run
@@ -82,7 +83,7 @@ class Plan:
             "model": self.shape.to_dict(),
             "device": recipe.device,
             "dtype": recipe.dtype,
-            "quantize": recipe.quantize,
+            "quantize": recipe.quantize or NONE,
             "rank": recipe.rank,
             "targets": list(recipe.targets),
             "trained_parameters": trained(self.shape, recipe),

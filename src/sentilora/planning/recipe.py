@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from sentilora.planning.shape import ModelShape
-
-Quantize = Literal["none", "nf4", "int8"]
-QUANTIZE: tuple[Quantize, ...] = ("none", "nf4", "int8")
 
 # Bytes of a weight in a quantised projection. NF4 (Dettmers et al. 2023): 4 bits, for each block of
 # 64 an absolute maximum of 8 bits, and for each 256 of these one of 32 bits. INT8 (Dettmers et al.
@@ -31,6 +27,8 @@ class Recipe:
         Roles of the projections that have adapters.
     dropout
         Whether the adapters' inputs drop out, which keeps a mask.
+    quantize
+        One of `bases.quantization.KINDS`, or None.
     checkpointing
         Whether only blocks' inputs are kept, and rows run whole.
     """
@@ -42,7 +40,7 @@ class Recipe:
     targets: tuple[str, ...] = ("query", "value")
     dropout: bool = True
     dora: bool = False
-    quantize: Quantize = "none"
+    quantize: str | None = None
     checkpointing: bool = False
 
     @property
@@ -52,7 +50,7 @@ class Recipe:
 
     def handwritten(self, shape: ModelShape) -> bool:
         """Whether the hand-written path runs this; else it is the model's own, under autograd."""
-        elsewhere = self.checkpointing or self.dora or self.quantize != "none"
+        elsewhere = self.checkpointing or self.dora
         return shape.handwritten and not elsewhere and {"query", "key", "value"} >= {*self.targets}
 
     def adapted(self, shape: ModelShape) -> list[tuple[int, int]]:

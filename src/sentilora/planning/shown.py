@@ -1,11 +1,10 @@
-"""Plans as a table, and the command that carries one out."""
+"""Plans as a table."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sentilora.planning.amounts import shown_bytes
 from sentilora.planning.memory import Parts, trained
@@ -14,7 +13,7 @@ from sentilora.planning.plan import Plan
 if TYPE_CHECKING:
     from rich.table import Table
 
-_KINDS = {"none": "LoRA", "nf4": "LoRA on NF4", "int8": "LoRA on INT8"}
+_KINDS = {None: "LoRA", "nf4": "LoRA on NF4", "int8": "LoRA on INT8"}
 _PARTS = {"prefix": "instruction's keys, values"}
 
 
@@ -49,17 +48,3 @@ def plans_table(plans: Sequence[Plan]) -> Table:
     needed = ("yes" if plan.recipe.checkpointing else "no" for plan in plans)
     table.add_row("gradient checkpointing", *needed)
     return table
-
-
-def command(plan: Plan, given: Mapping[str, Any]) -> str:
-    """`sentilora train` with the plan's choices; `given` are the options that it was made for."""
-    words = ["sentilora", "train"]
-    options = dict(given)
-    if plan.recipe.quantize != "none":
-        options["quantize"] = plan.recipe.quantize
-    for name, value in options.items():
-        if value is True:
-            words.append("--" + name.replace("_", "-"))
-        elif value is not None and value is not False:
-            words += ["--" + name.replace("_", "-"), str(value)]
-    return shlex.join(words)

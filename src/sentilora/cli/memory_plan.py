@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sentilora.bases.quantization import parse_kind
 from sentilora.cli.console import say
 from sentilora.errors import UserError
 from sentilora.planning import (
-    QUANTIZE,
     Lengths,
     ModelShape,
     Plan,
-    Quantize,
     Recipe,
     make_plan,
     parse_bytes,
@@ -57,14 +56,8 @@ def plans_for(params: Mapping[str, Any]) -> list[Plan]:
     return [make_plan(shape, replace(recipe, quantize=k), lengths, batch, budget) for k in kinds]
 
 
-def _kinds(quantize: str | None) -> Sequence[Quantize]:
-    if quantize is None:
-        return ("none", "nf4")
-    if quantize not in QUANTIZE:
-        raise UserError(
-            f"There is no quantisation {quantize!r}; choose --quantize {', '.join(QUANTIZE)}."
-        )
-    return (quantize,)
+def _kinds(quantize: str | None) -> Sequence[str | None]:
+    return (None, "nf4") if quantize is None else (parse_kind(quantize),)
 
 
 def _lengths(params: Mapping[str, Any], shape: ModelShape) -> tuple[Lengths, int]:
@@ -75,7 +68,7 @@ def _lengths(params: Mapping[str, Any], shape: ModelShape) -> tuple[Lengths, int
     if params["data"] is None:
         return stated_lengths(longest, shape), _BATCH
     check_window(longest, shape)
-    from sentilora.cli.planned_rows import rows_of
+    from sentilora.cli.plan_rows import rows_of
 
     return rows_of(params, longest)
 
@@ -106,7 +99,7 @@ def apply_memory(
         adapter.targets,
         adapter.dropout > 0,
         adapter.dora,
-        params.get("quantize") or "none",
+        parse_kind(params["quantize"]),
         settings.gradient_checkpointing,
     )
     shape = folder_shape(params["model"], prepared.folder)
