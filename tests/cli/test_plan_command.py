@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command import run
+from command import environment, run
 from samples import TRAINING
 
 from sentilora.runs import RunConfig
@@ -129,3 +131,22 @@ def test_too_little_memory_is_refused_before_the_base_is_loaded(
     )
     assert "even with micro-batches of one row" in outcome.error
     assert "amount of memory" in run("train", "--memory", "lots").error
+
+
+def test_a_known_base_is_planned_for_without_torch(here: Path) -> None:
+    """It answers at once."""
+    script = (
+        "import sys; sys.argv = ['sentilora', 'plan', '--json']\n"
+        "from sentilora.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print('heavy:', 'torch' in sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert '"plans"' in done.stdout
+    assert done.stderr.splitlines()[-1] == "heavy: False"

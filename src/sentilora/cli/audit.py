@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sentilora.cli.console import Progress, out, say
+from sentilora.cli.console import Progress, echo_json, out, say
 from sentilora.cli.options import (
+    AsJson,
     DataRevision,
     Device,
     DType,
     LabelColumn,
+    LabelValues,
     TextColumn,
     TrustRemoteCode,
 )
@@ -58,18 +59,10 @@ def audit(
         float, typer.Option(help="From where texts are near-duplicates; 1 is the same text.")
     ] = 0.9,
     show: Annotated[int, typer.Option(help="How many of the suspicious rows are shown.")] = 20,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the results as JSON on standard output.")
-    ] = False,
+    as_json: AsJson = False,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            help="What the data's label values mean, as 0=negative,1=positive.",
-            rich_help_panel="Data",
-        ),
-    ] = None,
+    labels: LabelValues = None,
     data_revision: DataRevision = None,
     model: Annotated[str, typer.Option(help="The base, as `train --model` takes it.")] = "smollm2",
     options: Annotated[
@@ -110,7 +103,7 @@ def audit(
     if output is not None:
         write_rows(result, output, source)
     if as_json:
-        typer.echo(json.dumps(result.to_dict(), indent=1, ensure_ascii=False))
+        echo_json(result.to_dict(), indent=1)
     else:
         from sentilora.audit.tables import audit_tables
 

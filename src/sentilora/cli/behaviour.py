@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sentilora.cli.console import out, say
+from sentilora.cli.console import echo_json, out, say
 from sentilora.cli.evaluate import with_progress
 from sentilora.cli.options import (
+    AsJson,
     DataRevision,
     Device,
     DType,
     LabelColumn,
+    LabelValues,
     MovedBase,
     QuantizeAs,
     Run,
@@ -79,17 +80,9 @@ def behaviour(
     ] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            help="What the data's label values mean, as 0=negative,1=positive.",
-            rich_help_panel="Data",
-        ),
-    ] = None,
+    labels: LabelValues = None,
     data_revision: DataRevision = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the results as JSON on standard output.")
-    ] = False,
+    as_json: AsJson = False,
     model: MovedBase = None,
     device: Device = "auto",
     dtype: DType = None,
@@ -147,7 +140,7 @@ def behaviour(
         wordings=ask(classifier, *to_ask, with_progress, rows or ROWS) if to_ask else None,
     )
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
+        echo_json(found.to_dict(), indent=1)
         return
     from sentilora.behaviour.tables import behaviour_tables
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sentilora.cli.console import out, say
+from sentilora.cli.console import echo_json, out, say
 from sentilora.cli.evaluate import with_progress
-from sentilora.cli.options import Device, DType
+from sentilora.cli.options import AsJson, Device, DType
 from sentilora.cli.study_report import keep_report
 from sentilora.errors import UserError
 
@@ -55,9 +54,7 @@ def compare(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Where runs and results go.")
     ] = Path("runs/comparison"),
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the results as JSON on standard output.")
-    ] = False,
+    as_json: AsJson = False,
     device: Device = "auto",
     dtype: DType = None,
 ) -> None:
@@ -151,7 +148,7 @@ def _show(comparison: Comparison, runs: Sequence[PlannedRun], output: Path, as_j
     write_json(output / RESULT, comparison.to_dict())
     report = keep_report(output, page)
     if as_json:
-        typer.echo(json.dumps(comparison.to_dict(), indent=1, ensure_ascii=False))
+        echo_json(comparison.to_dict(), indent=1)
         return
     out().print(comparison_tables(comparison))
     say(f"\nThe figures are in {output / RESULT}, the adapters in {output / 'runs'}. {report}")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sentilora.cli.console import out, say
+from sentilora.cli.console import echo_json, out, say
 from sentilora.cli.evaluate import with_progress
-from sentilora.cli.options import Device, DType
+from sentilora.cli.options import AsJson, Device, DType
 from sentilora.cli.study_report import keep_report
 
 RESULT = "domains.json"
@@ -40,9 +39,7 @@ def domains(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Where runs and results go.")
     ] = Path("runs/domains"),
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the results as JSON on standard output.")
-    ] = False,
+    as_json: AsJson = False,
     device: Device = "auto",
     dtype: DType = None,
 ) -> None:
@@ -73,7 +70,7 @@ def domains(
 
     report = keep_report(output, page)
     if as_json:
-        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        echo_json(found, indent=1)
         return
     out().print(matrix_tables(cells, notes))
     say(f"\nThe figures are in {output / RESULT}, the adapters in {output / 'runs'}. {report}")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sentilora.cli.console import Progress, out, say
+from sentilora.cli.console import Progress, echo_json, out, say
 from sentilora.cli.options import (
+    AsJson,
     DataRevision,
     Device,
     DType,
@@ -43,9 +43,7 @@ def evaluate(
     label_column: LabelColumn = None,
     labels: LabelValues = None,
     data_revision: DataRevision = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the results as JSON on standard output.")
-    ] = False,
+    as_json: AsJson = False,
     report: Annotated[
         Path | None,
         typer.Option(help="Write a page with plots and the worst errors too, such as report.html."),
@@ -118,7 +116,7 @@ def evaluate(
         update(artifact.path, evaluation, dataset.hub)
         say(f"The model card in {artifact.path} has these results now.")
     if as_json:
-        typer.echo(json.dumps(evaluation.to_dict(), indent=1, ensure_ascii=False))
+        echo_json(evaluation.to_dict(), indent=1)
         return
     show(evaluation)
 

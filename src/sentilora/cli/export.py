@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sentilora.cli.console import out, say
+from sentilora.cli.console import echo_json, out, say
 from sentilora.cli.evaluate import with_progress
-from sentilora.cli.merge import Data, Rows
-from sentilora.cli.options import MovedBase, Run, TrustRemoteCode
+from sentilora.cli.options import (
+    ROWS_HELD,
+    AsJson,
+    HeldOnData,
+    HeldOnRows,
+    MovedBase,
+    Run,
+    TrustRemoteCode,
+)
 
 
 def export(
@@ -26,8 +32,8 @@ def export(
             "bits as well. gguf: q8_0 (the default), f16, f32, q4_1 or q4_0.",
         ),
     ] = None,
-    data: Data = None,
-    rows: Rows = 2000,
+    data: HeldOnData = None,
+    rows: HeldOnRows = ROWS_HELD,
     agree: Annotated[
         float | None,
         typer.Option(
@@ -38,9 +44,7 @@ def export(
             max=1.0,
         ),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the figures as JSON on standard output.")
-    ] = False,
+    as_json: AsJson = False,
     model: MovedBase = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
@@ -103,7 +107,7 @@ def export(
         found.require(form.weights[precision] if agree is None else agree, "The export")
     if as_json:
         speeds = {"adapter": own.to_dict(), "exported": now.to_dict()}
-        typer.echo(json.dumps({**found.to_dict(), "speed": speeds}, indent=1, ensure_ascii=False))
+        echo_json({**found.to_dict(), "speed": speeds}, indent=1)
         return
     out().print(agreement_lines(found, f"The export ({to}, {precision})", asked.name))
     out().print()

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sentilora.cli.console import out, say
+from sentilora.cli.console import echo_json, out, say
 from sentilora.cli.evaluate import with_progress
-from sentilora.cli.options import Device, MovedBase, Run, TrustRemoteCode
+from sentilora.cli.options import (
+    ROWS_HELD,
+    AsJson,
+    Device,
+    HeldOnData,
+    HeldOnRows,
+    MovedBase,
+    Run,
+    TrustRemoteCode,
+)
 
 if TYPE_CHECKING:
     from sentilora.classifier import Classifier
-
-Data = Annotated[
-    str | None,
-    typer.Option(
-        help="The rows that adapter and result are held against each other on: a file, a folder "
-        "or a Hub data set; by default the run's own test rows.",
-    ),
-]
-Rows = Annotated[int, typer.Option(help="Of more rows, so many are taken.", min=1)]
-Agree = Annotated[
-    float,
-    typer.Option(
-        "--agreement",
-        help="Fail where fewer rows than this share keep their label.",
-        min=0.0,
-        max=1.0,
-    ),
-]
 
 
 def merge(
@@ -55,12 +45,18 @@ def merge(
         str | None,
         typer.Option(help="float32, bfloat16 or float16; by default as the base is stored."),
     ] = None,
-    data: Data = None,
-    rows: Rows = 2000,
-    agree: Agree = 0.99,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the agreement as JSON on standard output.")
-    ] = False,
+    data: HeldOnData = None,
+    rows: HeldOnRows = ROWS_HELD,
+    agree: Annotated[
+        float,
+        typer.Option(
+            "--agreement",
+            help="Fail where fewer rows than this share keep their label.",
+            min=0.0,
+            max=1.0,
+        ),
+    ] = 0.99,
+    as_json: AsJson = False,
     model: MovedBase = None,
     device: Device = "auto",
     trust_remote_code: TrustRemoteCode = False,
@@ -117,7 +113,7 @@ def merge(
         found = agreement(before.log_probs, after.log_probs, labels, asked.gold)
         found.require(agree, "The merged model")
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
+        echo_json(found.to_dict(), indent=1)
         return
     out().print(agreement_lines(found, f"The merged model ({kept})", asked.name))
     say(f"\nThe model is in {output}; stock transformers loads it without PEFT.")

@@ -94,3 +94,19 @@ DataRevision = Annotated[
     str | None,
     typer.Option(help="Branch, tag or commit of a Hub data set.", rich_help_panel="Data"),
 ]
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the results as JSON on standard output.")
+]
+
+HeldOnData = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="The rows that adapter and result are held against each other on: a file, a folder "
+        "or a Hub data set; by default the run's own test rows.",
+    ),
+]
+
+ROWS_HELD = 2_000  # enough for a share of 99.5 % to mean something
+HeldOnRows = Annotated[int, typer.Option("--rows", help="Of more rows, so many are taken.", min=1)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sentilora.cli.console import echo_json, out, say
-from sentilora.cli.options import LabelColumn, TextColumn
+from sentilora.cli.options import AsJson, LabelColumn, TextColumn
 
 if TYPE_CHECKING:
     from sentilora.planning import Plan
@@ -85,7 +85,7 @@ def plan(
             rich_help_panel="Machine",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the plans as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Predict what tuning a base takes of memory, and how it fits into what there is.
 

@@ -11,14 +11,16 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from sentilora.cli import train
 from sentilora.cli.console import say
 from sentilora.errors import UserError
-from sentilora.planned_runs import PlannedRun
+
+if TYPE_CHECKING:
+    from sentilora.planned_runs import PlannedRun
 
 # What the caller decides itself, so that it can't be set for a run.
 _OWN = frozenset({"model", "data", "output", "resume", "dry_run", "seed"})

@@ -8,8 +8,6 @@ from pathlib import Path
 from sentilora.evaluation.measuring import data_for
 from sentilora.evaluation.selection import select_rows
 
-MOST = 2_000  # rows: enough for a share of 99.5 % to mean something
-
 
 @dataclass(frozen=True)
 class Rows:
@@ -20,7 +18,7 @@ class Rows:
     gold: list[int]
 
 
-def rows_for(run: Path, data: str | None, rows: int = MOST) -> Rows:
+def rows_for(run: Path, data: str | None, rows: int) -> Rows:
     """Rows that the adapter in `run` wasn't trained on: `data`'s, or its own test rows.
 
     Of more than `rows`, so many are taken at even distances.
