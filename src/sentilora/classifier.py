@@ -221,6 +221,11 @@ def load(
     from sentilora.export.merged import is_export
 
     if is_export(Path(path)):
+        if merge or model is not None:
+            raise UserError(
+                f"{path} holds its base and adapter in one: there is nothing to merge, and no base "
+                "to be named. Leave out --merge and --model."
+            )
         return load_export(Path(path), device=device, dtype=dtype, quantize=quantize)
     artifact = Artifact.read(Path(path))
     loaded = load_base(

@@ -111,3 +111,9 @@ def test_a_full_disk_leaves_nothing_half_written(adapter: Path, here: Path) -> N
     assert "can't be written" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(here.iterdir()) == []
+
+
+def test_what_is_merged_is_not_merged_again(adapter: Path, here: Path) -> None:
+    merged(adapter, "-o", "merged")
+    for option in (["--merge"], ["--model", "elsewhere"]):
+        assert "nothing to merge" in run("predict", "merged", "fine", *option).error

@@ -84,7 +84,7 @@ class Description:
 
     @classmethod
     def read(cls, folder: Path) -> Description:
-        """That of an exported folder, whose files are checked against their hashes.
+        """That of an exported folder; its files are checked by `check_files`.
 
         Raises UserError where it is damaged, or of another version.
         """
@@ -95,7 +95,7 @@ class Description:
                 f"{values.get('format')}; this one reads {FORMAT}). Export it again."
             )
         try:
-            found = cls(
+            return cls(
                 form=values["form"],
                 task=Task.from_dict(values["task"]),
                 correction=Correction.from_dict(values["correction"]),
@@ -109,10 +109,12 @@ class Description:
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"{folder / EXPORT} is damaged ({error}). Export it again.") from error
-        for name, expected in found.files.items():
+
+    def check_files(self, folder: Path) -> None:
+        """Raise UserError where one of the files isn't the one that was exported."""
+        for name, expected in self.files.items():
             path = folder / name
             if not path.is_file() or sha256(path) != expected:
                 raise UserError(
                     f"{path} is missing or was changed after it was exported. Export it again."
                 )
-        return found

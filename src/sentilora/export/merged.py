@@ -79,6 +79,7 @@ def load_merged(
             f"{path} holds an export in the form {description.form}, which another engine runs. "
             "Give the run's own folder, or one that `sentilora merge` wrote."
         )
+    description.check_files(path)
     base = Base(str(path), "folder", path=path.absolute())
     loaded = load_base(base, device=resolve_device(device), dtype=dtype, quantize=quantize)
     if tokenizer_fingerprint(loaded.tokenizer) != description.tokenizer_fingerprint:
@@ -103,7 +104,7 @@ def is_export(path: Path) -> bool:
 
 
 def frozen(path: Path) -> Artifact | Description:
-    """What is frozen in an adapter's folder or an exported one, its files checked.
+    """What is frozen in an adapter's folder or an exported one.
 
     Raises UserError where it is neither, or damaged.
     """

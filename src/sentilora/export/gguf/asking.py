@@ -55,6 +55,7 @@ def load_gguf(folder: Path, threads: int | None) -> Classifier:
     description = Description.read(folder)
     if description.form.split()[0] != FORM:
         raise UserError(f"{folder} holds an export in the form {description.form}, not GGUF.")
+    description.check_files(folder)
     path = folder / FILE
     encoder = PromptEncoder(description.task, read_tokenizer(open_gguf(path)))
     if tuple(map(tuple, encoder.label_ids)) != description.label_ids:

@@ -87,7 +87,7 @@ def load_onnx(folder: Path, threads: int | None = None) -> Classifier:
 
     check()
     scorer: Any = OnnxScorer(folder, threads=threads)
-    description = Description.read(folder)
+    description: Description = scorer.description
     return Classifier(
         scorer,
         BaseIdentity.from_dict(description.base),

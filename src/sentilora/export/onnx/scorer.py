@@ -83,6 +83,8 @@ class OnnxScorer:
 
     Attributes
     ----------
+    description
+        What stands beside the model: task, correction, origin.
     task
         The frozen question.
     classes_
@@ -103,6 +105,7 @@ class OnnxScorer:
                 f"{path} holds an export in the form {description.form}, and onnxruntime can't run "
                 "it. Export with --to onnx."
             )
+        description.check_files(path)
         tokenizer = BareTokenizer(path)
         if tokenizer_fingerprint(tokenizer) != description.tokenizer_fingerprint:
             raise UserError(
@@ -110,7 +113,7 @@ class OnnxScorer:
                 "version of tokenizers reads it. Install the one it was exported with."
             )
         self._model = OnnxModel(path, PromptEncoder(description.task, tokenizer), threads)
-        self._correction = description.correction
+        self.description = description
         self.task = description.task
         self.classes_: NDArray[np.str_] = np.array(self.task.labels)
         then = description.canary
@@ -134,7 +137,7 @@ class OnnxScorer:
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """[N, K] each label's probability, given that it is one of the labels, corrected."""
         own = softmax(self._log_probs(texts)).astype(np.float32)
-        return self._correction.apply(own)
+        return self.description.correction.apply(own)
 
     def probabilities(self, prompts: Sequence[EncodedPrompt]) -> NDArray[np.float32]:
         """[N, K] the same without the correction, for prompts that are encoded already."""
