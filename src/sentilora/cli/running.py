@@ -6,7 +6,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,13 +29,13 @@ from sentilora.cli.announcement import resume_command, say_plan
 from sentilora.cli.console import say
 from sentilora.cli.dry_run import show_dry_run
 from sentilora.cli.evaluate import show, with_progress
+from sentilora.cli.kept_choices import check_agrees
 from sentilora.cli.memory_plan import apply_memory
 from sentilora.cli.reporting import TrainingReporter
 from sentilora.cli.rows import data_options, load_rows
 from sentilora.data import DataSet
 from sentilora.devices import resolve_device
 from sentilora.encoding import PromptEncoder
-from sentilora.errors import UserError
 from sentilora.planning import parse_bytes
 from sentilora.roles import parse_roles
 from sentilora.runs import RunConfig, absolute, check_output, new_run
@@ -181,7 +181,7 @@ def _origins(given: Collection[str]) -> dict[str, str]:
 def resume(run_dir: Path, given: Mapping[str, Any]) -> None:
     """Go on with the run in `run_dir`; options in `given` must agree with its own."""
     config = RunConfig.read(run_dir)
-    _check_agrees(config, given)
+    check_agrees(config, given)
     check_tracker(config.track)
     if (run_dir / DESCRIPTION).exists():
         say(f"The run in {run_dir} is finished already.")
@@ -255,44 +255,6 @@ def task_for(
         task = Task(template.replace("\\n", "\n"), dataset.labels, length)
     task = replace(task, long_texts=params["long_texts"])
     return task.through_chat_template(tokenizer) if params["chat_template"] else task
-
-
-def _check_agrees(config: RunConfig, given: Mapping[str, Any]) -> None:
-    """Raise `UserError` for an option that the run was started without, or with another value."""
-    known = {
-        **asdict(config.adapter),
-        **asdict(config.training),
-        "targets": config.adapter.targets,
-        "model": config.model_path or config.model,
-        "data": config.data,
-        "revision": config.revision,
-        "device": config.device,
-        "dtype": config.dtype,
-        "max_length": config.task.max_length,
-        "long_texts": config.task.long_texts,
-        "track": config.track,
-        "quantize": config.quantize,
-    }
-    settled = {
-        "model": absolute,
-        "data": absolute,
-        "device": resolve_device,
-        "targets": parse_roles,
-        "quantize": parse_kind,
-    }
-    for name, value in given.items():
-        option = "--" + name.replace("_", "-")
-        if name not in known:
-            raise UserError(
-                f"{option} can't be given beside --resume: the run keeps the choices that it was "
-                "started with. Leave it out, or start a new run."
-            )
-        settle = settled.get(name, lambda value: value)
-        if settle(value) != known[name]:
-            raise UserError(
-                f"{option} {value} conflicts with the run, which was started with {known[name]}. "
-                "Leave it out, or start a new run."
-            )
 
 
 def _say_next(run_dir: Path) -> None:

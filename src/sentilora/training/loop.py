@@ -11,14 +11,11 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from sentilora.adapters import trainable_parameters
-from sentilora.conformal import Conformal
 from sentilora.correction import Correction, label_shares
 from sentilora.devices import peak_memory
 from sentilora.errors import UserError
@@ -26,51 +23,19 @@ from sentilora.scoring import LabelScorer
 from sentilora.training.checkpoint import Checkpoint, CheckpointStore
 from sentilora.training.conditions import Conditions, check_conditions, conditions_of
 from sentilora.training.gradients import Gradients
-from sentilora.training.history import History, best_entry, out_of_patience, validate
+from sentilora.training.history import best_entry, out_of_patience, validate
 from sentilora.training.interrupts import Interrupted
 from sentilora.training.objective import label_weights, loss_function
 from sentilora.training.order import batches_of_epoch
 from sentilora.training.randomness import training_mode
 from sentilora.training.reporting import Plan, Reporter, StepReport
+from sentilora.training.result import FitResult
 from sentilora.training.rows import Rows
 from sentilora.training.schedule import Schedule
 from sentilora.training.settings import TrainSettings
 from sentilora.training.state import TrainingState
 
 CHECKPOINT_SECONDS = 120.0
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """How a run ended. The model holds the weights of `best_step`.
-
-    history
-        The evaluations, as `history` describes them; the first is the untuned model's.
-    steps
-        Steps done.
-    seconds
-        Time spent, evaluations and checkpoints included, over all processes of the run.
-    stopped_early
-        Whether patience ended the run before its last step.
-    environment
-        What it ran in.
-    peak_memory
-        Bytes, of the process that ended it; see `devices.peak_memory`.
-    correction
-        What the probabilities of the best weights are brought to mean what they say with.
-    conformal
-        The validation rows' scores by these probabilities; None without validation rows.
-    """
-
-    best_step: int
-    steps: int
-    history: History
-    seconds: float
-    stopped_early: bool
-    environment: dict[str, Any]
-    peak_memory: int | None
-    correction: Correction
-    conformal: Conformal | None
 
 
 def fit(
