@@ -15,6 +15,7 @@ from torch import Tensor
 from reference import plain_label_ids
 from sentilora.attribution import attribute, gradients
 from sentilora.encoding import PromptEncoder
+from sentilora.errors import UserError
 from sentilora.task import Task
 from tiny_tokenizers import byte_level, gemma, opens_with_bos, phi_3
 
@@ -155,3 +156,13 @@ def test_a_prompts_ids_have_their_characters(text: str, control: bool) -> None:
         covered = {k for start, end in own for k in range(start, end)}
         assert all(k in covered for k, c in enumerate(text) if c.isalnum() and c.isascii())
         assert max(covered, default=0) < max(1, len(text))
+
+
+def test_a_base_that_takes_no_embeddings_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier = random_classifier("llama")
+    model = classifier.scorer.model
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    forward = base.forward
+    monkeypatch.setattr(base, "forward", lambda input_ids, **more: forward(input_ids, **more))
+    with pytest.raises(UserError, match="can't be asked for gradients"):
+        attribute(classifier, "fine", method="gradients")

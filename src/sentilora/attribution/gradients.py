@@ -14,6 +14,7 @@ the template, and of white space alone, stay what they are all the way.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,18 +49,21 @@ def gradients(classifier: Classifier, reading: Reading, label: int | None) -> Fo
     label = int(whole.predicted[0]) if label is None else label
     scorer, seen = classifier.scorer, reading.seen_words
     shares = word_shares(scorer.encoder.spans(reading.shown), [reading.seen[k] for k in seen])
-    try:
-        with evaluating(scorer.model):
-            credits, residual = _credits(
-                _Path(scorer, reading.shown, label, shares.sum(axis=1) > 0)
-            )
-    except (TypeError, ValueError, NotImplementedError) as error:
-        raise UserError(
-            f"This base can't be asked for gradients ({type(error).__name__}: {error}). Use "
-            "--method occlusion."
-        ) from error
+    _check_takes_embeddings(scorer)
+    with evaluating(scorer.model):
+        credits, residual = _credits(_Path(scorer, reading.shown, label, shares.sum(axis=1) > 0))
     by_word = credits @ shares
     return Found(whole, label, dict(zip(seen, by_word.tolist(), strict=True)), residual)
+
+
+def _check_takes_embeddings(scorer: LabelScorer) -> None:
+    model = getattr(scorer, "model", None)  # another engine's has none
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if base is None or "inputs_embeds" not in signature(base.forward).parameters:
+        raise UserError(
+            "This base can't be asked for gradients: it takes no embeddings in place of token ids. "
+            "Use --method occlusion."
+        )
 
 
 def word_shares(tokens: Sequence[Span], words: Sequence[Span | None]) -> NDArray[np.float64]:

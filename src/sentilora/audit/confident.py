@@ -29,11 +29,14 @@ class Confident:
         [N] the label that a row is counted to be of; -1 for one that reaches no threshold.
     joint
         [K, K] rows by their given label and the one that they are counted to be of.
+    given
+        [K] how many rows are given each label.
     """
 
     thresholds: Floats
     counted_as: Integers
     joint: Integers
+    given: Floats
 
     @property
     def calibrated(self) -> Floats:
@@ -41,9 +44,7 @@ class Confident:
 
         The paper's equation 3, in rows rather than shares.
         """
-        return self.joint * (self._given / self.joint.sum(axis=1))[:, None]
-
-    _given: Floats
+        return self.joint * (self.given / self.joint.sum(axis=1))[:, None]
 
 
 def confident_joint(probabilities: npt.ArrayLike, gold: npt.ArrayLike) -> Confident:

@@ -24,9 +24,6 @@ from sentilora.cli.options import (
 from sentilora.errors import UserError
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
     from sentilora.audit.duplicates import NearDuplicates
     from sentilora.audit.held_out import Judge
     from sentilora.data import DataSet
