@@ -57,7 +57,7 @@ def gradients(classifier: Classifier, reading: Reading, label: int | None) -> Fo
 
 
 def _check_takes_embeddings(scorer: LabelScorer) -> None:
-    model = getattr(scorer, "model", None)  # another engine's has none
+    model: Any = getattr(scorer, "model", None)  # another engine's has none
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     if base is None or "inputs_embeds" not in signature(base.forward).parameters:
         raise UserError(
