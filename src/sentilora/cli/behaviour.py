@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sentilora.cli.console import echo_json, out, say
+from sentilora.cli.console import echo_json, out
 from sentilora.cli.evaluate import with_progress
 from sentilora.cli.options import (
     AsJson,
@@ -26,8 +26,6 @@ from sentilora.errors import UserError
 
 if TYPE_CHECKING:
     from sentilora.behaviour import Case
-    from sentilora.data import DataSet
-    from sentilora.evaluation.selection import Selection
 
 _PANEL = "Wordings"
 
@@ -113,7 +111,9 @@ def behaviour(
     wordings_for(task, "text", given)  # to refuse one that can't be asked
     to_ask = None
     if asks:
-        dataset, selection = _rows(
+        from sentilora.cli.rows import rows_of_run
+
+        dataset, _, selection = rows_of_run(
             run,
             data,
             split,
@@ -153,16 +153,3 @@ def _cases(suite: Path | None, bundled: bool) -> tuple[Case, ...]:
     return together(
         bundled_cases() if bundled else (), read_suite(suite) if suite is not None else ()
     )
-
-
-def _rows(
-    run: Path, data: str | None, split: str | None, **understood: str | None
-) -> tuple[DataSet, Selection]:
-    """The labelled rows to ask about, none of them trained on."""
-    from sentilora.evaluation.measuring import data_for
-    from sentilora.evaluation.selection import select_rows
-
-    dataset, artifact = data_for(run, data, **understood)
-    for line in (*dataset.notes, *dataset.report.lines()):
-        say(line)
-    return dataset, select_rows(dataset, split, artifact.rows.train, artifact.rows.test)

@@ -63,8 +63,8 @@ def evaluate(
     Rows that were trained on are left out and counted.
     """
     from sentilora.classifier import load
-    from sentilora.evaluation.measuring import data_for, measure
-    from sentilora.evaluation.selection import select_rows
+    from sentilora.cli.rows import rows_of_run
+    from sentilora.evaluation.measuring import measure
     from sentilora.report.writing import check_report, write_report
 
     if report is not None:
@@ -74,17 +74,15 @@ def evaluate(
             "The model card has the results on the run's own data since it was trained. Name "
             "other data with --data."
         )
-    dataset, artifact = data_for(
+    dataset, artifact, selection = rows_of_run(
         run,
         data,
+        split,
         text_column=text_column,
         label_column=label_column,
         labels=labels,
         revision=data_revision,
     )
-    for line in (*dataset.notes, *dataset.report.lines()):
-        say(line)
-    selection = select_rows(dataset, split, artifact.rows.train, artifact.rows.test)
     classifier = load(
         artifact.path,
         device=device,

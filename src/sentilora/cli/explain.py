@@ -25,10 +25,10 @@ from sentilora.cli.options import (
 from sentilora.errors import UserError
 
 if TYPE_CHECKING:
-    from sentilora.artifact import RowHashes
     from sentilora.attribution import Attribution, Deletion
     from sentilora.classifier import Classifier
     from sentilora.data import DataSet
+    from sentilora.evaluation.selection import Selection
 
     Sample = tuple[list[str], str]
 
@@ -85,8 +85,8 @@ def explain(
     from sentilora.artifact import Artifact
     from sentilora.attribution.attribute import label_index
     from sentilora.classifier import load
+    from sentilora.cli.rows import rows_of_run
     from sentilora.data.formats import looks_like_file
-    from sentilora.evaluation.measuring import data_for
 
     if (text is None) == (data is None):
         raise UserError("Give a text to explain, or - for standard input, or else --data.")
@@ -100,15 +100,16 @@ def explain(
         label_index(artifact.task.labels, label)
     sample = None
     if data is not None:
-        dataset, _ = data_for(
+        dataset, _, selection = rows_of_run(
             run,
             data,
+            split,
             text_column=text_column,
             label_column=label_column,
             labels=labels,
             revision=data_revision,
         )
-        sample = _sample(dataset, split, artifact.rows, rows)
+        sample = _sample(dataset, selection, rows)
     classifier = load(
         run,
         device=device,
@@ -171,15 +172,10 @@ def _lines(faulty: list[str]) -> Iterator[str]:
             yield text
 
 
-def _sample(dataset: DataSet, split: str | None, trained: RowHashes, rows: int) -> Sample:
+def _sample(dataset: DataSet, selection: Selection, rows: int) -> Sample:
     """Rows that weren't trained on, drawn where there are more than are wanted; and their name."""
     import numpy as np
 
-    from sentilora.evaluation.selection import select_rows
-
-    for line in (*dataset.notes, *dataset.report.lines()):
-        say(line)
-    selection = select_rows(dataset, split, trained.train, trained.test)
     if selection.note is not None:
         say(selection.note)
     texts = [example.text for example in selection.examples]
