@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -141,3 +142,17 @@ def on_terminal(*arguments: object, cwd: Path | None = None) -> tuple[int, str]:
             sent += part
     os.close(reader)
     return child.wait(timeout=PATIENCE), _STYLES.sub("", sent.decode())
+
+
+def on_a_full_disk(*arguments: object) -> Outcome:
+    """The command where files may hold 40 kB at most: it fails as a full disk does, in the midst of
+    writing."""
+    words = shlex.join([sys.executable, "-m", "sentilora", *map(str, arguments)])
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 40; exec {words}"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
