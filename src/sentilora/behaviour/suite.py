@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sentilora.behaviour.cases import KEYS, Case
 from sentilora.errors import UserError
+from sentilora.names import check_names
 
 _EXAMPLE = '{"capability": "...", "kind": "minimum", "text": "...", "label": "positive"}'
 
@@ -64,8 +65,6 @@ def _cases(content: str, name: str) -> tuple[Case, ...]:
 
 
 def _read(line: str, where: str) -> Case:
-    from sentilora.comparison.spec import check_names
-
     try:
         values = json.loads(line)
     except (ValueError, RecursionError) as error:

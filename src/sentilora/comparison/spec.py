@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from sentilora.errors import UserError
+from sentilora.names import check_names
 
 Options = Mapping[str, Any]
 
@@ -100,19 +100,6 @@ def seeds_of(value: Any, where: str) -> tuple[int, ...]:
     if isinstance(value, list) and all(type(seed) is int and seed >= 0 for seed in value):
         return tuple(value)
     raise UserError(f"{where}: seeds must be how many (1 or more), or a list of them: {value!r}.")
-
-
-def check_names(given: Collection[Any], known: Collection[str], kind: str, where: str) -> None:
-    """Raise UserError for a name in `given` that isn't `known`, with the one that was meant."""
-    for name in given:
-        if name not in known:
-            close = get_close_matches(str(name).lower().replace("-", "_"), known, n=1)
-            meant = f"; do you mean {close[0]}?" if close else f"; it is one of {_listed(known)}."
-            raise UserError(f"{where}: unknown {kind} {name!r}{meant}")
-
-
-def _listed(names: Collection[str]) -> str:
-    return ", ".join(sorted(names))
 
 
 def _mapping(values: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
