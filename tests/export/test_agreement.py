@@ -46,8 +46,14 @@ def test_changed_rows_are_named_the_widest_margin_first() -> None:
 def test_too_few_of_the_same_label_are_refused() -> None:
     found = agreement(logs(0.9, 0.9, 0.9, 0.9), logs(0.9, 0.9, 0.9, 0.1), LABELS)
     found.require(0.75, "The file")
-    with pytest.raises(UserError, match=r"The file chooses the adapter's label on only 75\.00%"):
+    with pytest.raises(UserError, match=r"The file chooses another label .* on 25\.00% of 4 rows"):
         found.require(0.76, "The file")
+
+
+def test_a_near_tie_is_no_reason_to_refuse() -> None:
+    found = agreement(logs(0.9, 0.505), logs(0.9, 0.495), LABELS)
+    assert (found.share, found.kept) == (0.5, 1.0)
+    found.require(1.0, "The file")
 
 
 def test_what_is_no_number_is_refused() -> None:

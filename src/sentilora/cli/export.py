@@ -38,8 +38,8 @@ def export(
         float | None,
         typer.Option(
             "--agreement",
-            help="Fail where fewer rows than this share keep their label; by default by the "
-            "weights, 1 for fp32.",
+            help="Fail where fewer rows than this share keep their label, near-ties aside; by "
+            "default by the weights, 1 for fp32.",
             min=0.0,
             max=1.0,
         ),

@@ -51,7 +51,7 @@ def merge(
         float,
         typer.Option(
             "--agreement",
-            help="Fail where fewer rows than this share keep their label.",
+            help="Fail where fewer rows than this share keep their label, near-ties aside.",
             min=0.0,
             max=1.0,
         ),

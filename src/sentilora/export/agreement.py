@@ -71,16 +71,22 @@ class Agreement:
         """How many of the changed rows were near-ties to the adapter itself."""
         return sum(row.margin < NEAR_TIE for row in self.changed)
 
+    @property
+    def kept(self) -> float:
+        """The share of rows with the same label, or a label that was a near-tie before."""
+        return (self.same + self.near_ties) / self.rows
+
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "share": self.share, "near_ties": self.near_ties}
+        figures = {"share": self.share, "near_ties": self.near_ties, "kept": self.kept}
+        return {**asdict(self), **figures}
 
     def require(self, threshold: float, what: str) -> None:
-        """Raise UserError where fewer rows than a share of `threshold` have the same label."""
-        if self.share < threshold:
+        """Raise UserError where a smaller share than `threshold` is `kept`."""
+        if self.kept < threshold:
             raise UserError(
-                f"{what} chooses the adapter's label on only {self.share:.2%} of {self.rows:,} "
-                f"rows, and {threshold:.2%} are asked for; it was not kept. Choose a more exact "
-                "form, or accept it with --agreement."
+                f"{what} chooses another label than the adapter on {1 - self.kept:.2%} of "
+                f"{self.rows:,} rows, near-ties aside, and {1 - threshold:.2%} are accepted; it "
+                "was not kept. Choose a more exact form, or accept it with --agreement."
             )
 
 
