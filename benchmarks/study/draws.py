@@ -18,6 +18,7 @@ MIXED = {
     "code": "github_comments",
 }
 LABEL_COLUMNS = {"sst5": "label5"}
+VALIDATION_ROWS = {"imdb": 1_000}  # at most: texts of 300 tokens take ten times as long
 MIXED_SPLITS = {"train": 256, "validation": 30, "test": 100}  # rows of each label, at most
 
 
@@ -53,6 +54,8 @@ def load(name: str, folder: Path) -> StudyData:
         Texts([row.text for row in rows], [row.label for row in rows])
         for rows in (found.train, found.validation, found.test)
     )
+    if name in VALIDATION_ROWS:
+        validation = draw(validation, VALIDATION_ROWS[name], seed=0)
     return StudyData(found.labels, found.subject, train, validation, test)
 
 

@@ -95,9 +95,9 @@ def _long() -> list[Cell]:
     """What is read of texts longer than the maximum length, on validation rows."""
     short = {"max_length": 256, "epochs": 1}
     return [
-        Cell("tuned", "imdb", 2000, 0, {**short, "long_texts": "beginning"}, "validation"),
-        Cell("tuned", "imdb", 2000, 0, {**short, "long_texts": "ends"}, "validation"),
-        Cell("windowed", "imdb", 2000, 0, short, "validation"),
+        Cell("tuned", "imdb", 1000, 0, {**short, "long_texts": "beginning"}, "validation"),
+        Cell("tuned", "imdb", 1000, 0, {**short, "long_texts": "ends"}, "validation"),
+        Cell("windowed", "imdb", 1000, 0, short, "validation"),
     ]
 
 
