@@ -91,6 +91,20 @@ def _settings() -> list[Cell]:
     ]
 
 
+def _kinds() -> list[Cell]:
+    """Kinds of LoRA, on the validation rows; PiSSA with the alpha that its authors use."""
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"lora_plus": 16, "learning_rate": 2e-4},
+        {"rslora": True},
+        {"dora": True},
+        {"pissa": True, "alpha": 8, "learning_rate": 2e-4},
+    ]
+    return [
+        Cell("tuned", RT, 2048, seed, options, "validation") for options in kinds for seed in SEEDS
+    ]
+
+
 def _long() -> list[Cell]:
     """What is read of texts longer than the maximum length, on validation rows."""
     short = {"max_length": 256, "epochs": 1}
@@ -107,5 +121,6 @@ PLANS = {
     "labels": _labels(),
     "balance": _balance(),
     "settings": _settings(),
+    "kinds": _kinds(),
     "long": _long(),
 }

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from peft.optimizers import create_loraplus_optimizer
 from sklearn.metrics import f1_score
 
 from sentilora.adapters import trainable_parameters
@@ -115,6 +116,31 @@ def test_a_step_is_adamw_on_the_clipped_mean_loss(tmp_path: Path) -> None:
     assert last is not None
     for name, weight in last.tensors("weights").items():
         torch.testing.assert_close(weight, expected[name], rtol=1e-7, atol=1e-9)
+
+
+def test_lora_plus_is_pefts(tmp_path: Path) -> None:
+    settings = TrainSettings(
+        epochs=3, batch_size=22, learning_rate=0.01, lora_plus=8.0, clip=1e9, warmup=0, average=0
+    )
+    reference = toy.scorer(dropout=0.0, dtype=torch.float64)
+    rows = toy.rows(22, 1)
+    optimizer = create_loraplus_optimizer(
+        reference.model, torch.optim.AdamW, lr=0.01, loraplus_lr_ratio=8.0, weight_decay=0.0
+    )
+    full = [group["lr"] for group in optimizer.param_groups]
+    assert {0.01, 0.08} <= set(full)
+    for share in (1, 2 / 3, 1 / 3):
+        for group, rate in zip(optimizer.param_groups, full, strict=True):
+            group["lr"] = rate * share
+        optimizer.zero_grad()
+        reference.loss(rows.prompts, rows.gold).mean().backward()
+        optimizer.step()
+    scorer = toy.scorer(dropout=0.0, dtype=torch.float64)
+    toy.train(tmp_path, settings, scorer=scorer)
+    last = toy.newest_valid(tmp_path)
+    assert last is not None
+    for name, weight in last.tensors("weights").items():
+        torch.testing.assert_close(weight, toy.weights(reference)[name], rtol=1e-7, atol=1e-9)
 
 
 def test_it_learns_an_easy_task(tmp_path: Path) -> None:

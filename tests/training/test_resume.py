@@ -90,7 +90,7 @@ def test_a_run_that_had_ended(whole: toy.Trained, tmp_path: Path) -> None:
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
 @pytest.mark.parametrize("objective", ["vocabulary", "labels"])
 def test_other_models_and_objectives(architecture: str, objective: str, tmp_path: Path) -> None:
-    settings = replace(toy.SETTINGS, objective=objective, micro_batch=None)
+    settings = replace(toy.SETTINGS, objective=objective, micro_batch=None, lora_plus=4.0)
     make: Callable[[], Any] = lambda: toy.scorer(architecture, dora=objective == "labels")  # noqa: E731
     expected = toy.train(tmp_path / "whole", settings, scorer=make())
     with pytest.raises(Interrupted):

@@ -21,6 +21,7 @@ from sentilora.training.schedule import Schedule
         ("learning_rate", 0.0),
         ("learning_rate", float("nan")),
         ("learning_rate", float("inf")),
+        ("lora_plus", 0.0),
         ("batch_size", 0),
         ("micro_batch", 0),
         ("warmup", 1.0),

@@ -19,7 +19,7 @@ from sentilora.scoring import LabelScorer
 from sentilora.task import Task
 from sentilora.training import TrainSettings, choose_settings
 from sentilora.tuning import Labelled, Tuning, prepare, tune
-from study.methods import Answer, Job
+from study.methods import Answer, Job, pissa
 
 BASE = "smollm2"
 _ADAPTER = AdapterSettings.__dataclass_fields__.keys()
@@ -70,7 +70,8 @@ def tune_and_ask(
     """Train what `scorer_of` makes of a fresh adapter, and `ask` it for the job's texts.
 
     The cell's options are fields of the training's and the adapter's settings, `template`,
-    `subject`, `max_length`, `long_texts`, and `words`: what stands for the data's labels.
+    `subject`, `max_length`, `long_texts`, and `words`: what stands for the data's labels; and
+    `pissa`.
     """
     options = {"seed": job.seed, **job.options}
     held = job.validation
@@ -80,7 +81,8 @@ def tune_and_ask(
     adapter = AdapterSettings(**{k: v for k, v in options.items() if k in _ADAPTER})
     base = load_base(resolve(BASE), device="cpu")
     started = time.monotonic()
-    tuning = prepare(base, task_of(job), adapter, job.seed)
+    made = pissa.prepare if job.options.get("pissa") else prepare
+    tuning = made(base, task_of(job), adapter, job.seed)
     scorer = scorer_of(tuning)
     with tempfile.TemporaryDirectory() as folder:
         rows = Labelled(job.train.texts, job.train.gold)

@@ -132,6 +132,13 @@ def train(
     learning_rate: Annotated[
         float, typer.Option(help="After the warm-up; falls linearly.", rich_help_panel=_TRAINING)
     ] = 1e-3,
+    lora_plus: Annotated[
+        float | None,
+        typer.Option(
+            help="LoRA+: how many times A's learning rate is B's; 16 is usual.",
+            rich_help_panel=_ADAPTER,
+        ),
+    ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(

@@ -41,6 +41,9 @@ class TrainSettings:
         2016). Rows are then run whole, each with its own instruction.
     warmup
         Share of the steps in which the learning rate rises.
+    lora_plus
+        How many times the learning rate of A is that of B (LoRA+, Hayou et al. 2024); None trains
+        both at the same.
     weight_decay, betas
         Of AdamW (Loshchilov and Hutter 2019).
     average
@@ -75,6 +78,7 @@ class TrainSettings:
     micro_batch_tokens: int | None = None
     gradient_checkpointing: bool = False
     warmup: float = 0.06
+    lora_plus: float | None = None
     weight_decay: float = 0.0
     average: float = 0.25
     betas: tuple[float, float] = (0.9, 0.999)
@@ -95,6 +99,9 @@ class TrainSettings:
                 _check(name, value, _is_int(value) and value >= 1, "a whole number of 1 or more")
         seed_fits = _is_int(self.seed) and 0 <= self.seed < 2**64
         _check("seed", self.seed, seed_fits, "a whole number from 0 to 2^64 - 1")
+        if self.lora_plus is not None:
+            rates_fit = 0 < self.lora_plus < math.inf
+            _check("lora_plus", self.lora_plus, rates_fit, "a number above 0")
         for name in ("learning_rate", "clip"):
             value = getattr(self, name)
             _check(name, value, 0 < value < math.inf, "a number above 0")

@@ -41,14 +41,11 @@ class TrainingState:
     def __init__(
         self, parameters: Mapping[str, torch.nn.Parameter], settings: TrainSettings
     ) -> None:
-        matrices, vectors = _by_shape(parameters)
-        self.parameters = {**matrices, **vectors}
+        groups = _groups(parameters, settings)
+        self.parameters = {name: p for named, _ in groups for name, p in named.items()}
         self.settings = settings
-        # DoRA's magnitudes aren't decayed: that would pull the base's own weights towards zero,
-        # the key's rows of a fused projection too, which must stay as they are.
-        decays = ((matrices, settings.weight_decay), (vectors, 0.0))
         self.optimizer = torch.optim.AdamW(
-            [{"params": list(of.values()), "weight_decay": decay} for of, decay in decays if of],
+            [{"params": list(named.values()), **own} for named, own in groups],
             lr=settings.learning_rate,
             betas=settings.betas,
             fused=True,
@@ -89,7 +86,7 @@ class TrainingState:
         `averaged` tells whether its weights count for the mean.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * group["rates"]
         with without_interrupts():
             self.optimizer.step()
             self.step += 1
@@ -193,12 +190,24 @@ class TrainingState:
         )
 
 
-def _by_shape(
-    parameters: Mapping[str, torch.nn.Parameter],
-) -> tuple[dict[str, torch.nn.Parameter], dict[str, torch.nn.Parameter]]:
-    """Matrices, and vectors, each in the order of their names."""
+def _groups(
+    parameters: Mapping[str, torch.nn.Parameter], settings: TrainSettings
+) -> list[tuple[dict[str, torch.nn.Parameter], dict[str, float]]]:
+    """Parameters with the same decay and as many times the learning rate, by name, and both."""
     ordered = sorted(parameters.items())
-    return {n: p for n, p in ordered if p.dim() > 1}, {n: p for n, p in ordered if p.dim() <= 1}
+    matrices = {name: p for name, p in ordered if p.dim() > 1}
+    up = {name: p for name, p in matrices.items() if ".lora_B." in name}
+    rest = {name: p for name, p in matrices.items() if name not in up}
+    # DoRA's magnitudes aren't decayed: that would pull the base's own weights towards zero, the
+    # key's rows of a fused projection too, which must stay as they are.
+    vectors = {name: p for name, p in ordered if p.dim() <= 1}
+    decay = settings.weight_decay
+    groups = [
+        (rest, {"weight_decay": decay, "rates": 1.0}),
+        (up, {"weight_decay": decay, "rates": settings.lora_plus or 1.0}),
+        (vectors, {"weight_decay": 0.0, "rates": 1.0}),
+    ]
+    return [(named, own) for named, own in groups if named]
 
 
 def _copies(parameters: Mapping[str, torch.nn.Parameter]) -> dict[str, Tensor]:
