@@ -32,7 +32,8 @@ console = Console(stderr=True)
 def main() -> None:
     settings = _parse()
     results = Results(settings.results)
-    cells = [cell for name in settings.plans for cell in PLANS[name]]
+    planned = (cell for name in settings.plans for cell in PLANS[name])
+    cells = list({cell.key: cell for cell in planned}.values())  # plans share some
     if settings.methods:
         cells = [cell for cell in cells if cell.method in settings.methods]
     missing = results.missing(cells)

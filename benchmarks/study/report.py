@@ -125,10 +125,10 @@ def _choices_table(results: Results, data: Path) -> str:
 def _choices() -> dict[tuple[str, int, str], dict[str, list[Cell]]]:
     """The cells by what they are measured on, and there by what they do otherwise."""
     groups: dict[tuple[str, int, str], dict[str, list[Cell]]] = {}
-    for plan in CHOICES:
-        for cell in PLANS[plan]:
-            group = groups.setdefault((cell.data, cell.rows, cell.split), {})
-            group.setdefault(_choice(cell), []).append(cell)
+    cells = {cell.key: cell for plan in CHOICES for cell in PLANS[plan]}  # plans share some
+    for cell in cells.values():
+        group = groups.setdefault((cell.data, cell.rows, cell.split), {})
+        group.setdefault(_choice(cell), []).append(cell)
     return groups
 
 
