@@ -138,9 +138,10 @@ def test_results_on_the_same_data_are_replaced() -> None:
     assert len(other.data.eval_results) == 8
 
 
-def test_a_card_that_was_damaged_is_refused() -> None:
+@pytest.mark.parametrize("metadata", ["- a list", "tags: [one", "a: b: c"])
+def test_a_card_that_was_damaged_is_refused(metadata: str) -> None:
     with pytest.raises(UserError, match="metadata"):
-        with_results("---\n- a list\n---\n", elsewhere(0.5), None)
+        with_results(f"---\n{metadata}\n---\n", elsewhere(0.5), None)
 
 
 def test_it_holds_labels_prompt_and_results_with_intervals() -> None:

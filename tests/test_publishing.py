@@ -28,6 +28,9 @@ class FakeApi:
     def create_repo(self, repo_id: str, **options: Any) -> None:
         self.calls.append(("create", {"repo_id": repo_id, "token": self.token, **options}))
 
+    def repo_info(self, repo_id: str) -> Any:
+        return SimpleNamespace(private="public" not in repo_id)
+
     def upload_folder(
         self, *, repo_id: str, folder_path: Path, allow_patterns: list[str], **options: Any
     ) -> Any:
@@ -67,6 +70,15 @@ def test_the_adapters_own_files_are_uploaded_and_no_others(
     assert created["private"] is True
     assert created["token"] == "secret"
     assert uploaded["paths"] == {*HASHED, DESCRIPTION, CARD}
+
+
+def test_what_is_to_be_private_never_goes_where_all_can_see_it(
+    calls: list[tuple[str, Any]], tmp_path: Path
+) -> None:
+    artifact = made(tmp_path / "run", "someone/tiny")
+    with pytest.raises(UserError, match="is public, so nothing was uploaded"):
+        push_to_hub(artifact, "me/public-films", private=True)
+    assert [name for name, _ in calls] == ["create"]
 
 
 def test_an_adapter_on_a_base_from_disk_is_not_published(

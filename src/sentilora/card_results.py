@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
 from huggingface_hub import EvalResult, ModelCard
 
 from sentilora.artifact import CARD
@@ -75,8 +76,9 @@ def with_results(card: str, evaluation: Evaluation, hub: HubAddress | None) -> s
     """
     try:
         parsed = ModelCard(card)
-    except ValueError as error:
-        raise UserError(f"The model card's metadata can't be read: {error}.") from error
+    except (ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"The model card's metadata can't be read: {reason}.") from error
     data: Any = parsed.data
     new = hub_results(evaluation, hub)
     place = new[0].unique_identifier

@@ -28,6 +28,11 @@ def push_to_hub(
     api = HfApi(token=token)
     try:
         api.create_repo(repo_id, private=private, exist_ok=True)
+        if private and not api.repo_info(repo_id).private:
+            raise UserError(
+                f"{repo_id} is there already and is public, so nothing was uploaded. Choose "
+                "another name, or make it private on the Hub first."
+            )
         commit = api.upload_folder(
             repo_id=repo_id,
             folder_path=artifact.path,
