@@ -18,6 +18,8 @@ from sentilora.files import read_json, write_json
 from sentilora.runs import CONFIG
 
 PLAN = "plan.json"
+# Options of `train` that say how rows are understood: not for rows that a study wrote itself.
+ROW_OPTIONS = ("text_column", "label_column", "labels", "data_revision", "subject")
 RUNS = "runs"
 State = Literal["finished", "begun", "missing"]
 
@@ -57,9 +59,9 @@ def keep_plan(runs: Sequence[PlannedRun], study: Path) -> None:
 
     Raises UserError where two of them share a folder, or one was begun with other options.
     """
+    if len({run.folder.absolute() for run in runs}) < len(runs):
+        raise UserError("Two of the runs would lie in the same folder. Give each of them once.")
     mine = [run for run in runs if run.options is not None]
-    if len({run.folder for run in mine}) < len(mine):
-        raise UserError("Two of the runs would have the same name. Name them apart.")
     path = study / PLAN
     known = read_json(path, "The study's plan") if path.exists() else {}
     for run in mine:

@@ -90,7 +90,7 @@ def test_leaks_and_contradictions_are_named(here: Path) -> None:
     leaking(here / "set")
     outcome = run("audit", "--data", "set", "--fast", "--similarity", "0.95")
     assert outcome.code == 0, outcome.err
-    assert "Leakage: 2 rows of test (6.2 %) say nearly the same as a row of train." in outcome.out
+    assert "Leakage: 2 rows of test (6.2 %) are in a group with a row of train." in outcome.out
     said = " ".join(outcome.out.split())
     assert "5 rows in 2 groups; 2 groups with different labels." in said
     for place in ("train 5", "test 31", "test 32", "train 8", "train 101"):

@@ -14,6 +14,8 @@ from command import run
 from samples import Work, reviews, write_csv
 
 from pages import read_page
+from sentilora.comparison.rows import compared_rows
+from sentilora.files import sha256
 
 FP32 = ("--device", "cpu", "--dtype", "float32")
 SHORT = ("--options", "--epochs 1 --batch-size 12 --max-length 128")
@@ -102,11 +104,65 @@ def test_what_is_done_is_not_done_again(compared: Path, tiny_base: Path) -> None
     before = {path: path.stat().st_mtime_ns for path in (compared / "out/runs").rglob("*.json")}
     again = run(*asked, *VARIANTS, *SHORT, *FP32, "--json", cwd=compared)
     assert again.code == 0, again.err
-    assert "Training" not in again.err
+    assert "Run 1 of" not in again.err
     assert json.loads(again.out) == result(compared)
     assert before == {path: path.stat().st_mtime_ns for path in before}
     other = run(*asked, *VARIANTS, "--options", "--epochs 2", *FP32, cwd=compared)
     assert "begun with other options" in other.error
+
+
+def test_other_rows_of_the_same_name_are_refused(
+    compared: Path, tiny_base: Path, here: Path
+) -> None:
+    shutil.copytree(compared / "out", here / "out")
+    write_csv(here / "reviews.csv", reviews(120, seed=5))
+    asked = ("compare", "--models", tiny_base, "--data", "reviews.csv", "--seeds", 2, "-o", "out")
+    assert "begun with other options" in run(*asked, *VARIANTS, *SHORT, *FP32).error
+
+
+def test_measured_as_it_was_trained(tiny_base: Path, here: Path) -> None:
+    """Columns and values that training was told of are known to the measuring, too."""
+    (here / "set").mkdir()
+    for seed, split in enumerate(("train", "validation", "test")):
+        lines = [f"{label == 'positive':d},{text}" for text, label in reviews(40, seed=seed)]
+        (here / "set" / f"{split}.csv").write_text("\n".join(["stars,words", *lines]))
+    understood = "--text-column words --label-column stars --labels 1=positive,0=negative"
+    outcome = run(
+        *("compare", "--models", tiny_base, "--data", "set", "-o", "out", *FP32, "--json"),
+        *("--options", f"--epochs 1 --batch-size 20 --max-length 128 {understood}"),
+    )
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    assert found["labels"] == ["positive", "negative"]
+    assert found["rows"] + found["left_out"] == 40
+
+
+def test_rows_that_another_run_was_validated_on_are_left_out(
+    adapter: Path, finished: Work, here: Path
+) -> None:
+    """Two runs that split one file by other seeds."""
+    rows = json.loads((adapter / "rows.json").read_text())
+    shutil.copytree(adapter, here / "other")
+    moved = {**rows, "validation": rows["test"][:2], "test": rows["validation"]}
+    (here / "other/rows.json").write_text(json.dumps(moved))
+    description = json.loads((here / "other/sentilora.json").read_text())
+    description["files"]["rows.json"] = sha256(here / "other/rows.json")
+    (here / "other/sentilora.json").write_text(json.dumps(description))
+    alone = compared_rows([adapter], None).selection
+    both = compared_rows([adapter, here / "other"], None).selection
+    assert len(both.examples) == len(alone.examples) - 2
+    assert both.left_out == alone.left_out + 2
+    assert "2 rows that one of them was validated on" in str(both.note)
+
+
+def test_runs_of_the_same_name_are_two(adapter: Path, finished: Work, here: Path) -> None:
+    for folder in ("a", "b"):
+        shutil.copytree(adapter, here / folder / "run")
+    outcome = run("compare", "--run", "a/run", "--run", "b/run", "-o", "out", *FP32, "--json")
+    assert outcome.code == 0, outcome.err
+    names = [one["name"] for one in json.loads(outcome.out)["contenders"]]
+    assert names == ["a/run", "b/run"]
+    assert "same folder" in run("compare", "--run", "a/run", "--run", "a/run").error
 
 
 def test_finished_runs_beside_each_other(adapter: Path, finished: Work, here: Path) -> None:
@@ -131,6 +187,7 @@ def test_on_three_rows(adapter: Path, here: Path) -> None:
         ((), "nothing to compare"),
         (("--models", "a", "--variant", "--rnk 1"), "No such option: --rnk"),
         (("--models", "a", "--variant", "--rank x"), "--rank"),
+        (("--models", "a", "--options", "--template 'x"), "No closing quotation"),
         (("--models", "a", "--variant", "--seed 3"), "not a variant's own choice"),
         (("--models", "a", "--seeds", "0"), "seeds must be how many"),
         (("--run", "nowhere"), "no finished run"),

@@ -95,4 +95,4 @@ def test_rows_that_were_all_trained_on() -> None:
     models = {"film": {"few": answers(TWO, 3, 1, frozenset(few.keys))}}
     cells, notes = transfer_cells([few], models, {"few": answers(TWO, 3, 2)})
     assert cells == []
-    assert "trained on all of its rows" in notes[0]
+    assert "trained on all of its rows that have a label" in notes[0]

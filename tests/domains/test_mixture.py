@@ -6,9 +6,10 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from sentilora.data import load_data
+from sentilora.data import DataOptions, load_data
 from sentilora.domains.mixture import headed, mixture_labels, mixture_template, write_mixture
 from sentilora.domains.sources import Domain, load_domains
+from sentilora.domains.study import planned
 from sentilora.task import Task
 
 
@@ -25,7 +26,11 @@ def write_set(folder: Path, name: str, rows: int, labels: tuple[str, ...]) -> No
 def two(folder: Path) -> list[Domain]:
     write_set(folder, "imdb", 30, ("negative", "positive"))
     write_set(folder, "fiqa", 12, ("positive", "neutral", "negative"))
-    return load_domains(["imdb", "fiqa"], folder)
+    return load(folder, "imdb", "fiqa")
+
+
+def load(folder: Path, *names: str) -> list[Domain]:
+    return load_domains(names, folder, DataOptions())
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -68,3 +73,18 @@ def test_it_can_be_trained_on(tmp_path: Path) -> None:
         "Classify the sentiment of the text as negative, neutral or positive.\n\n"
         "Financial headline: profits fell\nSentiment:"
     )
+
+
+def test_other_rows_are_another_run(tmp_path: Path) -> None:
+    """Else a mixture of two would be taken for one of three."""
+
+    def mixed(domains: list[Domain]) -> object:
+        asked = {"labels": "negative,positive", "rank": 4}
+        return planned(domains, "base", 0, asked, tmp_path / "out", mixture=True)[-1].options
+
+    first, again = mixed(two(tmp_path)), mixed(load(tmp_path, "imdb", "fiqa"))
+    write_set(tmp_path, "sst2", 12, ("negative", "positive"))
+    assert first == again != mixed(load(tmp_path, "imdb", "fiqa", "sst2"))
+    assert isinstance(first, dict)
+    assert first["rank"] == 4
+    assert "labels" not in first  # the rows are the study's own, with its own labels

@@ -14,14 +14,12 @@ from rich.console import Console, RenderableType
 from sentilora.conformal import Conformal
 from sentilora.correction import Correction
 from sentilora.data.dataset import DataReport, DataSet, Example
-from sentilora.errors import UserError
 from sentilora.evaluation import (
     Evaluation,
     Metrics,
     ScoreFunction,
     baseline_rows,
     compare,
-    evaluate,
     select_rows,
 )
 from sentilora.evaluation.evaluate import CONTEXTUAL, MAJORITY, PMI, TFIDF, TUNED, UNTUNED
@@ -72,14 +70,6 @@ def shown(renderable: RenderableType) -> str:
     with console.capture() as captured:
         console.print(renderable)
     return captured.get()
-
-
-def test_one_model_is_measured_on_its_own_rows() -> None:
-    metrics = evaluate(says("film", 0.8), TEST, LABELS)
-    assert (metrics.rows, metrics.accuracy) == (4, 0.5)
-    assert metrics.label_mass == pytest.approx(0.8)
-    with pytest.raises(UserError, match="no rows"):
-        evaluate(says("film", 0.8), [], LABELS)
 
 
 def test_all_four_stand_side_by_side_on_the_same_rows() -> None:

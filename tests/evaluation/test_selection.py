@@ -48,6 +48,11 @@ def test_rows_trained_on_are_left_out_and_counted_however_they_are_written() -> 
     assert selection.note == "Left out: 2 rows trained on."
 
 
+def test_a_text_that_both_hold_does_not_make_it_the_same_file() -> None:
+    selection = select_rows(data(all="a b c d"), None, hashes("x y"), hashes("a v w"))
+    assert (selection.split, texts(selection.examples)) == (ALL, "a b c d")
+
+
 def test_without_splits_the_rows_that_training_held_out_are_found_again() -> None:
     dataset = data(all="a b c d e f")
     selection = select_rows(dataset, None, hashes("a b c"), hashes("e f z"))

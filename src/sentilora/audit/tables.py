@@ -92,7 +92,7 @@ def _duplicates(result: AuditResult) -> list[RenderableType]:
     lines += [
         Text(
             f"Leakage: {count_rows(leak.rows)} of {leak.split} ({100 * leak.share:.1f} %) "
-            f"say nearly the same as a row of {leak.of}.",
+            f"are in a group with a row of {leak.of}.",
             style="bold red",
         )
         for leak in result.leaks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from sentilora.behaviour.wordings import Wording, through_the_same_template
 from sentilora.classifier import Classifier
 from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError
+from sentilora.evaluation.measuring import Scoring
 from sentilora.scoring import LabelScorer
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 ROWS = 200  # enough for an interval of some 7 points either way at an accuracy of one half
 SEED = 0
-
-Scoring = Callable[[Classifier, str], Callable[[Sequence[str]], Any]]
 
 
 def behaviour_of(classifier: Classifier, cases: Sequence[Case], scoring: Scoring) -> Behaviour:

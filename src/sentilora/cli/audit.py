@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -120,7 +119,7 @@ def _fast(options: str) -> Judge:
 def _tuning(options: str, own: Mapping[str, Any]) -> Judge:
     from sentilora.cli.fold_tuning import Tuning
 
-    return Tuning.asked_for(shlex.split(options), own)
+    return Tuning.asked_for(options, own)
 
 
 def _near_duplicates(dataset: DataSet, similarity: float) -> NearDuplicates:

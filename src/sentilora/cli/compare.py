@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from sentilora.planned_runs import PlannedRun
 
 RESULT = "comparison.json"
-_ROWS = ("text_column", "label_column", "labels", "data_revision")  # how the rows are understood
 
 
 def compare(
@@ -73,13 +71,19 @@ def compare(
         asked = _read(spec)
     else:
         asked = _from_options(models, data, variants, options, seeds, runs)
-    where = {"device": device, "dtype": dtype}
-    asked = replace(asked, options={**where, **asked.options})
-    asked = _with_splits(asked, output)
+    where = {"device": device, "dtype": dtype, "trust_remote_code": False}
+    asked = _with_splits(replace(asked, options={**where, **asked.options}), output)
     every = planned(asked, absolute(asked.data), output)
     keep_plan(every, output)
     training_runs.train_all(every)
-    found = measure_runs(every, asked.data, output / "measured", with_progress, device, dtype)
+    found = measure_runs(
+        every,
+        # Runs that are trained here know how their rows are understood.
+        None if asked.models else asked.data,
+        output / "measured",
+        with_progress,
+        {name: asked.options[name] for name in where},
+    )
     _show(found, every, output, as_json)
 
 
@@ -107,7 +111,7 @@ def _from_options(
 
     each = {
         " ".join(variant.split()).replace("--", "") or DEFAULT_VARIANT: options_in(
-            shlex.split(variant), f"--variant {variant!r}"
+            variant, f"--variant {variant!r}"
         )
         for variant in variants or [""]
     }
@@ -116,7 +120,7 @@ def _from_options(
         models=tuple(name.strip() for name in (models or "").split(",") if name.strip()),
         variants=each,
         seeds=seeds_of(seeds, "--seeds"),
-        options=options_in(shlex.split(options), "--options"),
+        options=options_in(options, "--options"),
         runs=tuple(map(str, runs or ())),
     )
 
@@ -125,14 +129,20 @@ def _with_splits(spec: Spec, output: Path) -> Spec:
     """`spec` on data that has all its splits."""
     from sentilora.cli.rows import data_options
     from sentilora.comparison.rows import with_splits
+    from sentilora.planned_runs import ROW_OPTIONS
 
     if not spec.models:
         return spec
-    folder = with_splits(spec.data, data_options(spec.options), output / "data")
+    understood = data_options(spec.options)
+    folder = with_splits(spec.data, understood, output / "data")
     if folder is None:
         return spec
     say(f"The data lacks a split. All three were cut once, for all runs: {folder}")
-    kept = {name: value for name, value in spec.options.items() if name not in _ROWS}
+    kept = {name: value for name, value in spec.options.items() if name not in ROW_OPTIONS}
+    if understood.labels:  # their order is a part of the prompt
+        kept["labels"] = ",".join(understood.labels)
+    if understood.subject:
+        kept["subject"] = understood.subject
     return replace(spec, data=str(folder), options=kept)
 
 

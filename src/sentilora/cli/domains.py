@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -47,18 +46,21 @@ def domains(
 
     The same command goes on where it was stopped.
     """
+    from sentilora.cli.rows import data_options
     from sentilora.cli.training_runs import options_in, train_all
     from sentilora.domains import Answering, load_domains, matrix, planned
     from sentilora.domains.tables import matrix_tables
     from sentilora.files import write_json
     from sentilora.planned_runs import keep_plan
 
-    there = load_domains([name.strip() for name in on.split(",") if name.strip()], data_root, seed)
-    shared = {"device": device, "dtype": dtype, **options_in(shlex.split(options), "--options")}
+    where = {"device": device, "dtype": dtype, "trust_remote_code": False}
+    shared = {**where, **options_in(options, "--options")}
+    names = [name.strip() for name in on.split(",") if name.strip()]
+    there = load_domains(names, data_root, data_options({**shared, "seed": seed}))
     runs = planned(there, model, seed, shared, output, mixture=mixture)
     keep_plan(runs, output)
     train_all(runs)
-    answering = Answering(output / "scores", with_progress, device, dtype)
+    answering = Answering(output / "scores", with_progress, {name: shared[name] for name in where})
     cells, notes = matrix(there, runs, answering)
     found = {"cells": [cell.to_dict() for cell in cells], "notes": notes}
     write_json(output / RESULT, found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ class Tuning:
     device: str
 
     @classmethod
-    def asked_for(cls, options: Sequence[str], own: Mapping[str, Any]) -> Tuning:
+    def asked_for(cls, options: str, own: Mapping[str, Any]) -> Tuning:
         """`train`'s options with the command's `own` put in where they are given.
 
         Raises UserError for what can be seen to be wrong without rows or weights.

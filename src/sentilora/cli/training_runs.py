@@ -6,6 +6,7 @@ is resumed is what its user knows from `train`.
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import time
@@ -49,16 +50,20 @@ def arguments(options: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def options_in(words: Sequence[str], where: str) -> dict[str, Any]:
+def options_in(line: str, where: str) -> dict[str, Any]:
     """The options that stand on a piece of a command line, by name.
 
     Raises UserError for what `train` doesn't know, or what isn't a run's own choice.
     """
-    return parameters_in(words, where)[1]
+    return parameters_in(line, where)[1]
 
 
-def parameters_in(words: Sequence[str], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def parameters_in(line: str, where: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """All of `train`'s parameters, and those that were given, as `options_in`."""
+    try:
+        words = shlex.split(line)
+    except ValueError as error:  # a quotation without an end
+        raise UserError(f"{where} can't be read: {str(error).rstrip('.')}.") from error
     context = _parsed(words, where)
     given = {
         name: value

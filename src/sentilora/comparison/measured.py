@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentilora.artifact import WEIGHTS, Artifact
 from sentilora.errors import UserError
+from sentilora.evaluation.measuring import Scoring
 from sentilora.evaluation.metrics import Metrics, score_metrics
 from sentilora.files import read_json, sha256, write_json
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from sentilora.data.dataset import Example
 
 ONE_BY_ONE = 20  # texts that are asked for alone, for the latency
-
-Scoring = Callable[["Classifier", str], Callable[[Sequence[str]], Any]]
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,8 @@ class Measurer:
         [N] the rows, none of which any of the runs was trained on.
     scoring
         Makes of a classifier a function from texts to `Scores`, under a description.
-    device, dtype
-        As `load` takes them.
+    loading
+        What `load` is given beside the run's folder.
     """
 
     def __init__(
@@ -90,14 +89,11 @@ class Measurer:
         examples: Sequence[Example],
         folder: Path,
         scoring: Scoring,
-        *,
-        device: str = "auto",
-        dtype: str | None = None,
+        loading: Mapping[str, Any],
     ) -> None:
         self.texts = [example.text for example in examples]
         self.gold = [example.label for example in examples]
-        self.folder, self.scoring = folder, scoring
-        self.device, self.dtype = device, dtype
+        self.folder, self.scoring, self.loading = folder, scoring, loading
         self._untuned: dict[str, Metrics] = {}  # by base and task: seeds share it
 
     def measure(self, run: Path) -> Measured:
@@ -120,7 +116,7 @@ class Measurer:
     def _measure(self, artifact: Artifact) -> Measured:
         from sentilora.classifier import load
 
-        classifier = load(artifact.path, device=self.device, dtype=self.dtype)
+        classifier = load(artifact.path, **self.loading)
         started = time.perf_counter()
         scores = self.scoring(classifier, f"scoring {artifact.path.name}")(self.texts)
         seconds = time.perf_counter() - started
@@ -155,7 +151,7 @@ class Measurer:
     def _key(self, artifact: Artifact) -> str:
         """What the measurement depends on: the adapter, the rows, and where it is made."""
         made = hashlib.sha256(sha256(artifact.path / WEIGHTS).encode())
-        for part in (*self.texts, *self.gold, self.device, self.dtype):
+        for part in (*self.texts, *self.gold, sorted(self.loading.items())):
             made.update(repr(part).encode())
         return made.hexdigest()
 

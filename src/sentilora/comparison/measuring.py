@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from sentilora.comparison.measured import Measured, Measurer, Scoring
+from sentilora.comparison.measured import Measured, Measurer
 from sentilora.comparison.result import Comparison, Contender, compare_runs
 from sentilora.comparison.rows import ComparedRows, compared_rows
 from sentilora.evaluation.baselines import majority_class, tfidf_logistic_regression
 from sentilora.evaluation.evaluate import MAJORITY, TFIDF
+from sentilora.evaluation.measuring import Scoring
 from sentilora.evaluation.metrics import classification_metrics
 from sentilora.evaluation.tables import TITLES
 from sentilora.planned_runs import PlannedRun
@@ -20,8 +22,7 @@ def measure_runs(
     data: str | None,
     folder: Path,
     scoring: Scoring,
-    device: str = "auto",
-    dtype: str | None = None,
+    loading: Mapping[str, Any],
 ) -> Comparison:
     """Measure runs, all of them finished, and compare them.
 
@@ -32,7 +33,7 @@ def measure_runs(
     """
     rows = compared_rows([run.folder for run in planned], data)
     examples = rows.selection.examples
-    measurer = Measurer(examples, folder, scoring, device=device, dtype=dtype)
+    measurer = Measurer(examples, folder, scoring, loading)
     found: dict[str, list[Measured]] = {}
     for run in planned:
         found.setdefault(run.contender, []).append(measurer.measure(run.folder))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sentilora.artifact import Artifact, RowHashes
+from sentilora.artifact import Artifact
 from sentilora.comparison.measured import same_labels
 from sentilora.data import DataOptions, DataSet, load_data
-from sentilora.data.dataset import SPLITS
+from sentilora.data.dataset import SPLITS, count_rows, row_hash
+from sentilora.errors import UserError
 from sentilora.evaluation.measuring import data_for
 from sentilora.evaluation.selection import BaselineRows, Selection, baseline_rows, select_rows
-from sentilora.files import write_bytes
+from sentilora.written_rows import write_rows
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,10 @@ def with_splits(data: str | None, options: DataOptions, folder: Path) -> Path | 
     if set(there.splits) == set(SPLITS):
         return None
     cut = load_data(data, options)
-    made = folder / cut.name
-    made.mkdir(parents=True, exist_ok=True)
-    for split in SPLITS:
-        lines = [
-            json.dumps({"text": row.text, "label": cut.labels[row.label]}, ensure_ascii=False)
-            for row in cut.split(split)
-        ]
-        content = "".join(f"{line}\n" for line in lines)
-        write_bytes(made / f"{split}.jsonl", content.encode("utf-8", "surrogatepass"))
-    return made
+    splits = {
+        split: [(row.text, cut.labels[row.label]) for row in cut.split(split)] for split in SPLITS
+    }
+    return write_rows(splits, folder, cut.name)
 
 
 def compared_rows(runs: Sequence[Path], data: str | None) -> ComparedRows:
@@ -58,7 +52,29 @@ def compared_rows(runs: Sequence[Path], data: str | None) -> ComparedRows:
     dataset, _ = data_for(
         runs[0], data, text_column=None, label_column=None, labels=None, revision=None
     )
-    trained = sorted({key for each in artifacts for key in each.rows.train})
-    hashes = RowHashes(tuple(trained), (), artifacts[0].rows.test)
-    selection = select_rows(dataset, None, hashes.train, hashes.test)
-    return ComparedRows(dataset, selection, baseline_rows(dataset, selection, hashes.train))
+    trained = {key for each in artifacts for key in each.rows.train}
+    validated = {key for each in artifacts for key in each.rows.validation}
+    selection = select_rows(dataset, None, trained, artifacts[0].rows.test)
+    selection = _without(selection, validated, dataset.name)
+    return ComparedRows(dataset, selection, baseline_rows(dataset, selection, trained))
+
+
+def _without(selection: Selection, validated: Collection[str], data: str) -> Selection:
+    """Without the rows that a run was validated on: they had a part in choosing its weights, and
+    one run's test rows may be another's."""
+    kept = tuple(row for row in selection.examples if row_hash(row.text) not in validated)
+    count = len(selection.examples) - len(kept)
+    if not count:
+        return selection
+    if not kept:
+        raise UserError(
+            f"{data} has no rows to compare on: each was trained or validated on by one of the "
+            "runs. Name other data with --data."
+        )
+    note = f"Left out: {count_rows(count)} that one of them was validated on."
+    return replace(
+        selection,
+        examples=kept,
+        left_out=selection.left_out + count,
+        note=f"{selection.note} {note}" if selection.note else note,
+    )

@@ -126,7 +126,10 @@ def _cell(
     shared = np.array([domain.labels[gold] in compared for gold in domain.gold])
     kept = np.flatnonzero(shared & ~seen)
     if not len(kept):
-        return f"{name} can't be measured on {domain.name}: it was trained on all of its rows."
+        return (
+            f"{name} can't be measured on {domain.name}: it was trained on all of its rows that "
+            "have a label which it knows."
+        )
     gold = [compared.index(domain.labels[domain.gold[row]]) for row in kept]
     scores = _among(answers, compared, kept)
     own = models[domain.name][domain.name] if domain.name in models else None

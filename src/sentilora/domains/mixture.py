@@ -7,7 +7,6 @@ rows are repeated, so that none is drowned by another (balanced sampling).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,8 +15,8 @@ import numpy as np
 from sentilora.data.dataset import SPLITS, TRAIN, Example
 from sentilora.data.labels import SENTIMENT_ORDER
 from sentilora.domains.sources import Domain
-from sentilora.files import write_bytes
 from sentilora.task import FIELD, Task
+from sentilora.written_rows import write_rows
 
 MIXTURE = "mixture"
 
@@ -43,27 +42,21 @@ def headed(domain: Domain, text: str) -> str:
 
 
 def write_mixture(domains: Sequence[Domain], folder: Path, seed: int = 0) -> Path:
-    """Write train, validation and test files of the mixture; returns their folder.
+    """Write train, validation and test files of the mixture below `folder`; returns their folder.
 
     Training rows are repeated up to the largest domain's number, the last of them drawn from
     `seed`; validation and test rows are not.
     """
-    made = folder / MIXTURE
-    made.mkdir(parents=True, exist_ok=True)
     most = max(len(domain.dataset.train) for domain in domains)
-    for split in SPLITS:
-        lines = []
+    splits: dict[str, list[tuple[str, str]]] = {split: [] for split in SPLITS}
+    for split, mixed in splits.items():
         for number, domain in enumerate(domains):
             rows: Sequence[Example] = domain.dataset.split(split)
             if split == TRAIN:
                 rows = _repeated(rows, most, np.random.default_rng([seed, number]))
             labels = domain.dataset.labels
-            for row in rows:
-                line = {"text": headed(domain, row.text), "label": labels[row.label]}
-                lines.append(json.dumps(line, ensure_ascii=False))
-        content = "".join(f"{line}\n" for line in lines)
-        write_bytes(made / f"{split}.jsonl", content.encode("utf-8", "surrogatepass"))
-    return made
+            mixed += [(headed(domain, row.text), labels[row.label]) for row in rows]
+    return write_rows(splits, folder, MIXTURE)
 
 
 def _repeated(rows: Sequence[Example], count: int, generator: np.random.Generator) -> list[Example]:

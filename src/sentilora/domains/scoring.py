@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,27 +15,25 @@ from sentilora.artifact import WEIGHTS, Artifact
 from sentilora.correction import Correction
 from sentilora.domains.mixture import headed
 from sentilora.domains.sources import Domain
+from sentilora.evaluation.measuring import Scoring
 from sentilora.files import sha256, write_bytes
 from sentilora.scoring import Scores
 
 if TYPE_CHECKING:
     from sentilora.classifier import Classifier
 
-Scoring = Callable[["Classifier", str], Callable[[Sequence[str]], Any]]
-
 
 @dataclass(frozen=True)
 class Answering:
     """Asks the adapters in run folders; scores go into `folder`.
 
-    scoring, device, dtype
+    scoring, loading
         As for a comparison's `Measurer`.
     """
 
     folder: Path
     scoring: Scoring
-    device: str = "auto"
-    dtype: str | None = None
+    loading: Mapping[str, Any]
 
     def ask(
         self, run: Path, domains: Sequence[Domain], *, untuned: bool = False, mixed: bool = False
@@ -63,7 +61,7 @@ class Answering:
     def _load(self, run: Path) -> Classifier:
         from sentilora.classifier import load
 
-        return load(run, device=self.device, dtype=self.dtype)
+        return load(run, **self.loading)
 
     def _scores(
         self, classifier: Classifier, texts: Sequence[str], untuned: bool, what: str
@@ -87,7 +85,7 @@ class Answering:
             asked = f"{base.fingerprint} {base.quantized} {artifact.task.to_dict()}"
         else:
             asked = sha256(artifact.path / WEIGHTS)
-        made = hashlib.sha256(repr((asked, untuned, self.device, self.dtype)).encode())
+        made = hashlib.sha256(repr((asked, untuned, sorted(self.loading.items()))).encode())
         for text in texts:
             made.update(text.encode("utf-8", "surrogatepass") + b"\0")
         return made.hexdigest()[:32]

@@ -25,10 +25,10 @@ class Domain:
     dataset: DataSet
 
 
-def load_domains(names: Sequence[str], root: Path | None, seed: int = 0) -> list[Domain]:
+def load_domains(names: Sequence[str], root: Path | None, options: DataOptions) -> list[Domain]:
     """The data sets of those names: folders in `root`, paths, or sets on the Hub.
 
-    `seed` is that of the runs: a split that is missing is cut as they cut it.
+    `options` are the runs' own, so that all is understood, and a missing split cut, as they do it.
 
     Raises UserError for fewer than two, a name twice, an unknown one, or data that can't be used.
     """
@@ -37,7 +37,7 @@ def load_domains(names: Sequence[str], root: Path | None, seed: int = 0) -> list
     domains = []
     for name in names:
         spec = _find(name, root)
-        dataset = load_data(spec, DataOptions(purpose="train", seed=seed))
+        dataset = load_data(spec, options)
         domains.append(Domain(dataset.name, spec, dataset))
     named = [domain.name for domain in domains]
     if twice := sorted({name for name in named if named.count(name) > 1}):

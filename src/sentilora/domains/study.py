@@ -12,7 +12,7 @@ from sentilora.domains.matrix import Answers, Cell, DomainRows, transfer_cells
 from sentilora.domains.mixture import MIXTURE, mixture_template, write_mixture
 from sentilora.domains.scoring import Answering
 from sentilora.domains.sources import Domain
-from sentilora.planned_runs import PlannedRun, run_folder
+from sentilora.planned_runs import ROW_OPTIONS, PlannedRun, run_folder
 
 
 def planned(
@@ -28,9 +28,10 @@ def planned(
     shared = {**options, "model": model, "seed": seed}
     wanted = {domain.name: {**shared, "data": domain.spec} for domain in domains}
     if mixture:
-        folder = write_mixture(domains, study, seed).absolute()
+        folder = write_mixture(domains, study / "data", seed).absolute()
         template = mixture_template(domains).replace("\n", "\\n")  # as the command takes it
-        wanted[MIXTURE] = {**shared, "data": str(folder), "template": template}
+        kept = {name: value for name, value in shared.items() if name not in ROW_OPTIONS}
+        wanted[MIXTURE] = {**kept, "data": str(folder), "template": template}
     return [
         PlannedRun(name, None, run_folder(study, name), asked) for name, asked in wanted.items()
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sentilora.evaluation.evaluate import Evaluation, ScoreFunction, compare, evaluate
+from sentilora.evaluation.evaluate import Evaluation, ScoreFunction, compare
 from sentilora.evaluation.metrics import ClassMetrics, Metrics
 from sentilora.evaluation.selection import BaselineRows, Selection, baseline_rows, select_rows
 
@@ -15,6 +15,5 @@ __all__ = [
     "Selection",
     "baseline_rows",
     "compare",
-    "evaluate",
     "select_rows",
 ]

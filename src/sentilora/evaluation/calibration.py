@@ -21,6 +21,7 @@ Floats = npt.NDArray[np.floating[Any]]
 Kind = Literal["equal-width", "adaptive"]
 
 BINS = 15
+_AT_ONCE = 2**22  # numbers drawn at once
 _LEAST = 1e-12  # a probability of 0 has no logarithm
 _COLDEST, _HOTTEST = 0.05, 20.0  # temperatures that are looked at
 
@@ -91,10 +92,14 @@ def error_by_chance(probabilities: Floats, *, draws: int = 1000, seed: int = 0) 
     which = np.minimum((confidence * BINS).astype(int), BINS - 1)
     members = np.eye(BINS)[which]  # [N, BINS]
     generator = np.random.default_rng(seed)
-    right = generator.random((draws, len(confidence))) < confidence
-    errors = np.abs((right - confidence) @ members).sum(axis=1) / len(confidence)
+    errors: list[float] = []
+    while (left := draws - len(errors)) > 0:
+        count = min(left, max(1, _AT_ONCE // len(confidence)))
+        right = generator.random((count, len(confidence))) < confidence
+        gaps = np.abs((right - confidence) @ members)  # [draws, BINS]
+        errors += (gaps.sum(axis=1) / len(confidence)).tolist()
     low, high = np.percentile(errors, [2.5, 97.5])
-    return Chance(float(errors.mean()), float(low), float(high))
+    return Chance(float(np.mean(errors)), float(low), float(high))
 
 
 def brier_score(probabilities: Floats, true: npt.ArrayLike) -> float:

@@ -34,7 +34,6 @@ from sentilora.evaluation.zero_shot import (
 
 if TYPE_CHECKING:
     from sentilora.conformal import Conformal
-    from sentilora.data.dataset import Example
     from sentilora.evaluation.selection import BaselineRows, Selection
     from sentilora.scoring import Scores
 
@@ -95,15 +94,6 @@ class Evaluation:
             "label_sets": self.label_sets and self.label_sets.to_dict(),
             "selective_accuracy": [kept.to_dict() for kept in self.selective_accuracy],
         }
-
-
-def evaluate(score: ScoreFunction, examples: Sequence[Example], labels: Sequence[str]) -> Metrics:
-    """Measures one model on `examples`; their class ids index `labels`.
-
-    Raises UserError when there are no rows, or a score is not a finite number.
-    """
-    true = [example.label for example in examples]
-    return score_metrics(score([example.text for example in examples]), true, labels)
 
 
 def compare(

@@ -56,7 +56,7 @@ def select_rows(
     ----------
     split
         A split of the data or `ALL`. None means `test`; where the data has none, the rows that
-        training held out, when they are there; else every row of a file without splits.
+        training held out, when most of them are there; else every row of a file without splits.
     trained_hashes, held_out_hashes
         `row_hash` of the rows that were trained on, and of those held out for the test.
 
@@ -69,7 +69,9 @@ def select_rows(
     rows = [(example, row_hash(example.text)) for example in dataset.all_rows()]
     splits = sorted({example.split for example, _ in rows})
     held_out = frozenset(held_out_hashes).intersection(key for _, key in rows)
-    chosen = split or _default_split(splits, bool(held_out))
+    # A text that both happen to hold doesn't make this the file that training split.
+    known = len(held_out) > len(frozenset(held_out_hashes)) / 2
+    chosen = split or _default_split(splits, known)
     if chosen is None or chosen not in {*splits, ALL, *([HELD_OUT] if held_out else [])}:
         raise UserError(
             f"{dataset.name} has no {split or TEST} split; it has: {', '.join(splits) or 'none'}. "
@@ -110,10 +112,10 @@ def baseline_rows(
     return BaselineRows(tuple(row for row, _ in train), validation, note)
 
 
-def _default_split(splits: list[str], any_held_out: bool) -> str | None:
+def _default_split(splits: list[str], held_out: bool) -> str | None:
     if TEST in splits:
         return TEST
-    if any_held_out:
+    if held_out:
         return HELD_OUT
     return ALL if splits == [ALL] else None
 
