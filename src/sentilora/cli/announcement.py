@@ -9,6 +9,7 @@ from sentilora.bases import LoadedBase
 from sentilora.bases.dtype import BYTES
 from sentilora.cli.console import say
 from sentilora.data import DataSet
+from sentilora.label_words import label_advice
 from sentilora.runs import RunConfig
 from sentilora.tuning import Tuning
 
@@ -25,6 +26,8 @@ def say_plan(config: RunConfig, dataset: DataSet, tuning: Tuning, run_dir: Path)
         say(f"         {line}")
     counts = ", ".join(f"{len(dataset.split(split)):,} {split}" for split in dataset.splits)
     say(f"Data     {dataset.name}: {counts} rows; labels {', '.join(dataset.labels)}")
+    if advice := label_advice(tuning.scorer.encoder):
+        say(f"         {advice}")
     say(
         f"Adapter  rank {config.adapter.rank} on {', '.join(config.adapter.targets)}: "
         f"{parameters.trained:,} of {parameters.total:,} parameters "

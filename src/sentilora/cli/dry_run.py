@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sentilora.cli.announcement import quantised_lines, settings_lines
 from sentilora.cli.console import out
 from sentilora.data import DataSet
+from sentilora.label_words import label_advice
 from sentilora.projections import resolve
 from sentilora.runs import RunConfig
 from sentilora.tuning import Tuning
@@ -54,6 +55,8 @@ def show_dry_run(config: RunConfig, tuning: Tuning, dataset: DataSet) -> None:
     )
     console.rule("[bold]The rows[/bold]")
     _show_rows(tuning, dataset)
+    if advice := label_advice(encoder):
+        console.print(advice, highlight=False, markup=False)
     console.rule("[bold]What would be trained[/bold]")
     parameters = tuning.parameters
     console.print(
