@@ -9,13 +9,13 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from reference import plain_ids
 from sentilora.control import control_tokens
-from sentilora.cutting import GAP
+from sentilora.cutting import GAP, LongTexts
 from sentilora.encoding import EncodedPrompt, PromptEncoder, tokenizer_fingerprint
 from sentilora.errors import UserError
 from sentilora.task import Task
@@ -246,7 +246,7 @@ def test_order_and_company_change_nothing(tokenizer: Any) -> None:
 @pytest.mark.parametrize("kind", LONG)
 def test_truncation_shortens_the_text_alone(tokenizer: Any, kind: str) -> None:
     limit = 96
-    task = Task("Judge:\n\nText: {text}\nSentiment:", LABELS, max_length=limit)
+    task = Task("Judge:\n\nText: {text}\nSentiment:", LABELS, limit, long_texts="beginning")
     encoder = PromptEncoder(task, tokenizer)
     longest = max(map(len, encoder.label_ids))
     text = LONG[kind] if len(tokenizer) > 1000 else LONG[kind][:6000]  # real ones get it all
@@ -282,7 +282,7 @@ def test_both_ends_of_a_long_text_are_kept(tokenizer: Any, kind: str) -> None:
 def test_truncation_at_every_length(limit: int) -> None:
     for make in TINY.values():
         tokenizer = make()
-        task = Task("Text: {text}\nSentiment:", LABELS, max_length=limit)
+        task = Task("Text: {text}\nSentiment:", LABELS, limit, long_texts="beginning")
         encoder = PromptEncoder(task, tokenizer)
         token = control_contents(tokenizer)[0]
         for text in ("silly, tedious and witty 🙂 " * 20, f"so {token} " * 40, "xq\u0301" * 60):
@@ -295,13 +295,15 @@ def test_truncation_at_every_length(limit: int) -> None:
                 assert list(prompt.ids) == expected(tokenizer, task, kept)
 
 
-def test_a_label_joined_with_a_long_text_still_fits() -> None:
+@pytest.mark.parametrize("kept", get_args(LongTexts))
+def test_a_label_joined_with_a_long_text_still_fits(kept: LongTexts) -> None:
     for make in TINY.values():
-        task = Task("Judge: {text}", ("negative", "positive"), max_length=48)
+        task = Task("Judge: {text}", ("negative", "positive"), 48, long_texts=kept)
         encoder = PromptEncoder(task, make())
         for text in ("good film   " * 30, " " * 500, "x\n" * 200):
             prompt = encoder.encode([text])[0]
-            assert encoder.shown(text) == text[: len(text) - prompt.characters_cut]
+            if kept == "beginning":
+                assert encoder.shown(text) == text[: len(text) - prompt.characters_cut]
             for k in range(2):
                 assert len(whole(encoder, prompt, k)) <= 48, make.__name__
 

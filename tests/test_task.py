@@ -96,6 +96,12 @@ def test_task_survives_json() -> None:
     assert hash(task) == hash(Task.from_dict(task.to_dict()))
 
 
+def test_a_task_from_before_there_was_a_choice_is_shown_beginnings() -> None:
+    values = Task.default().to_dict()
+    assert values.pop("long_texts") == "ends"
+    assert Task.from_dict(values).long_texts == "beginning"
+
+
 def test_chat_template_is_rendered_once_around_the_field() -> None:
     task = Task.default().through_chat_template(byte_level())
     assert task.instruction == f"<|im_start|>user\n{Task.default().instruction}"

@@ -1,7 +1,8 @@
 """What is read of a text that is too long: its beginning, or its beginning and its end.
 
-Reviews often judge at their end, so what a beginning alone says may mislead. Of both ends, the
-beginning gets a quarter (as 128 of 510 tokens in Sun et al. 2019, "How to Fine-Tune BERT for Text
+Reviews often judge at their end, so what a beginning alone says may mislead: of IMDb's, read in 256
+tokens, both ends give 3.5 points of accuracy more (docs/quality.md). Of both, the beginning gets a
+quarter (as 128 of 510 tokens in Sun et al. 2019, "How to Fine-Tune BERT for Text
 Classification?"), and an ellipsis stands for what is left out.
 """
 

@@ -92,7 +92,7 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         template: str | None = None,
         subject: str = "text",
         max_length: int = 512,
-        long_texts: LongTexts = "beginning",
+        long_texts: LongTexts = "ends",
         rank: int = 8,
         alpha: float = 32.0,
         dropout: float = 0.1,

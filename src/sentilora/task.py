@@ -49,7 +49,7 @@ class Task:
     labels: tuple[str, ...]
     max_length: int = 512
     label_prefix: str = " "
-    long_texts: LongTexts = "beginning"
+    long_texts: LongTexts = "ends"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
@@ -143,7 +143,8 @@ class Task:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Task:
-        return cls(**{**values, "labels": tuple(values["labels"])})
+        # A task that was saved before there was a choice was shown beginnings.
+        return cls(**{"long_texts": "beginning", **values, "labels": tuple(values["labels"])})
 
 
 def asked_for(labels: Sequence[str]) -> str:

@@ -89,10 +89,10 @@ def train(
     long_texts: Annotated[
         str,
         typer.Option(
-            help="What is kept of a text that is cut: its beginning, or both its ends.",
+            help="What is kept of a text that is cut: both its ends, or its beginning.",
             rich_help_panel=_PROMPT,
         ),
-    ] = "beginning",
+    ] = "ends",
     rank: Annotated[int, typer.Option(help="LoRA's r.", rich_help_panel=_ADAPTER)] = 8,
     alpha: Annotated[
         float,
