@@ -42,9 +42,13 @@ def base(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write_base(tmp_path / "base", request.param)
 
 
-def test_linear_is_the_weighted_sum_of_the_updates(base: Path, tmp_path: Path) -> None:
-    one = saved(tmp_path / "one", base)
-    other = saved(tmp_path / "other", base, seed=5, adapter={"rank": 2, "alpha": 6.0})
+@pytest.mark.parametrize("rslora", [(False, False), (True, True), (True, False), (False, True)])
+def test_linear_is_the_weighted_sum_of_the_updates(
+    base: Path, tmp_path: Path, rslora: tuple[bool, bool]
+) -> None:
+    one = saved(tmp_path / "one", base, adapter={"rslora": rslora[0]})
+    kind = {"rank": 2, "alpha": 6.0, "rslora": rslora[1]}
+    other = saved(tmp_path / "other", base, seed=5, adapter=kind)
     first, second = updates(load(one, **FP32)), updates(load(other, **FP32))
     combined = combine(load(one, **FP32), [other], [0.7, -0.4])
     found = updates(combined)

@@ -60,6 +60,9 @@ def combine(
         _check_same(artifact, other)
         model.add_adapter(name, lora_config(model.get_base_model(), other.adapter))
         set_peft_model_state_dict(model, read_weights(path), adapter_name=name)
+    # PEFT makes the sum's settings of the first one's, and means its scaling to be 1: the updates'
+    # own scalings are in its matrices. rsLoRA's would be the root of its rank.
+    model.peft_config[_OWN].use_rslora = False
     tuner = model.base_model
     kind = "cat" if method == "linear" else method
     thinning = {} if method == "linear" else {"density": density}
