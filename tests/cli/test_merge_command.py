@@ -75,8 +75,12 @@ def test_stock_transformers_reads_it(adapter: Path, here: Path) -> None:
 
 def test_several_adapters_are_combined_first(adapter: Path, here: Path) -> None:
     shutil.copytree(adapter, here / "other")
-    found = merged(adapter, "--with", "other", "--weights", "0.25,0.75", "-o", "both")
-    assert found["share"] == 1.0
+    combined = ("--with", "other", "--weights", "0.25,0.75")
+    outcome = run("merge", adapter, *combined, "-o", "both", "--json")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["share"] == 1.0
+    assert "Its probabilities aren't calibrated and it makes no label sets" in outcome.err
+    assert "combined from several" in run("predict", "both", "fine", "--coverage", "0.9").error
     outcome = run("merge", adapter, "--with", "other", "--weights", "1", "-o", "again")
     assert "must be 2 numbers" in outcome.error
     assert not Path("again").exists()

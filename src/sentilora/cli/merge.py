@@ -114,6 +114,11 @@ def merge(
         found.require(agree, "The merged model")
     if as_json:
         echo_json(found.to_dict(), indent=1)
-        return
-    out().print(agreement_lines(found, f"The merged model ({kept})", asked.name))
-    say(f"\nThe model is in {output}; stock transformers loads it without PEFT.")
+    else:
+        out().print(agreement_lines(found, f"The merged model ({kept})", asked.name))
+        say(f"\nThe model is in {output}; stock transformers loads it without PEFT.")
+    if others:
+        say(
+            "Its probabilities aren't calibrated and it makes no label sets: what the adapters "
+            "had of that was fitted to each alone."
+        )
