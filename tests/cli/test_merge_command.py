@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from command import on_a_full_disk, run
-from samples import Work, reviews
+from samples import TRAINING, Work, reviews
 
 ROWS = [text for text, _ in reviews(60)]
 
@@ -71,6 +71,30 @@ def test_stock_transformers_reads_it(adapter: Path, here: Path) -> None:
         strict=True,
     ):
         assert said == label or not certain
+
+
+def test_a_base_with_code_of_its_own_is_merged_with_it(
+    tiny_base: Path, data: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import dynamic_module_utils
+
+    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(here / "modules"))
+    base = shutil.copytree(tiny_base, here / "base")
+    (base / "own.py").write_text(
+        "from transformers import LlamaConfig, LlamaForCausalLM\n"
+        "class OwnConfig(LlamaConfig):\n    model_type = 'own'\n"
+        "class OwnForCausalLM(LlamaForCausalLM):\n    config_class = OwnConfig\n"
+    )
+    config = json.loads((base / "config.json").read_text())
+    auto = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnForCausalLM"}
+    own = {**config, "model_type": "own", "auto_map": auto}
+    (base / "config.json").write_text(json.dumps(own))
+    trust = "--trust-remote-code"
+    done = run("train", "--model", "base", "--data", data, *TRAINING, "-o", "run", trust)
+    assert done.code == 0, done.err
+    assert merged("run", "-o", "merged", trust)["share"] == 1.0
+    assert run("predict", "merged", "fine", trust).code == 0
+    assert "trust_remote_code" in run("predict", "merged", "fine").err
 
 
 def test_several_adapters_are_combined_first(adapter: Path, here: Path) -> None:

@@ -107,7 +107,12 @@ def merge(
             classifier = loaded("float32", "none")
         write_merged(classifier, part, kept, artifact.path.absolute().name)
         del classifier  # two models at once may not fit
-        merged = load_merged(part, device=device, dtype=kept if kept == "float32" else None)
+        merged = load_merged(
+            part,
+            device=device,
+            dtype=kept if kept == "float32" else None,
+            trust_remote_code=trust_remote_code,
+        )
         after = with_progress(merged, "asking the merged model")(asked.texts)
         labels = artifact.task.labels
         found = agreement(before.log_probs, after.log_probs, labels, asked.gold)
