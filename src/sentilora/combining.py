@@ -55,7 +55,7 @@ def combine(
     """
     artifact = classifier.artifact
     assert artifact is not None
-    _check(method, density)
+    check_method(method, density)
     model: Any = classifier.scorer.model
     names = [_OWN, *(f"other_{number}" for number in range(len(others)))]
     read = [Artifact.read(path) for path in others]
@@ -106,7 +106,8 @@ def parse_weights(given: str | None, adapters: int) -> list[float]:
     return found
 
 
-def _check(method: str, density: float) -> None:
+def check_method(method: str, density: float) -> None:
+    """Raise UserError for a way of combining that isn't known, or a share that can't be."""
     if method not in get_args(Method):
         raise UserError(f"There is no method {method!r}; choose {', '.join(get_args(Method))}.")
     if not 0 < density <= 1:

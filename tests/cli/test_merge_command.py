@@ -110,6 +110,23 @@ def test_several_adapters_are_combined_first(adapter: Path, here: Path) -> None:
     assert not Path("again").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--weights 1", "Name the others with --with"),
+        ("--method ties", "Name the others with --with"),
+        ("--density 0.5", "Name the others with --with"),
+        ("--with missing --density 0.5", "--density is for TIES and DARE"),
+        ("--with missing --method mean", "no method 'mean'"),
+        ("--with missing --method ties --density 2", "density of 2.0 can't be"),
+    ],
+)
+def test_how_to_combine_is_checked_before_anything_is_read(
+    here: Path, options: str, message: str
+) -> None:
+    assert message in run("merge", "no-run", "-o", "merged", *options.split()).error
+
+
 def test_a_merge_that_would_lose_is_not_kept(adapter: Path, here: Path, finished: Work) -> None:
     (here / "taken").mkdir()
     (here / "taken" / "mine").write_text("1")
