@@ -33,22 +33,41 @@ def resolve_device(device: str) -> str:
     """
     import torch
 
-    kind = device.partition(":")[0]
     there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
     }
-    if kind == "auto":
+    if device == "auto":
         return next(name for name in ("cuda", "mps", "cpu") if there[name])
+    kind, index = _parsed(device)
     if kind not in there:
-        raise UserError(f"Unknown device {device!r}; choose from {', '.join(DEVICES)}.")
+        raise UserError(
+            f"Unknown device {device!r}; choose from {', '.join(DEVICES)}, or one of several, as "
+            "in cuda:1."
+        )
     if not there[kind]:
         raise UserError(
             f"This machine has no {kind} device that torch can use. Give --device cpu, or install "
             "the torch build for it."
         )
+    if index >= there[kind]:
+        raise UserError(
+            f"There is no device {device}: torch can use {there[kind]} of that kind here, counted "
+            f"from {kind}:0."
+        )
     return device
+
+
+def _parsed(device: str) -> tuple[str | None, int]:
+    """The kind and number in a device's name; no kind where it is no name."""
+    import torch
+
+    try:
+        parsed = torch.device(device)
+    except RuntimeError:
+        return None, 0
+    return parsed.type, parsed.index or 0
 
 
 @cache
