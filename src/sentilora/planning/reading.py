@@ -94,7 +94,12 @@ def _counted(name: str, config: Mapping[str, Any]) -> ModelShape:
         ) from error
     text = whole.get_text_config()
     linear = linear_weights(model)
-    heads = text.num_attention_heads
+    heads = getattr(text, "num_attention_heads", None)
+    if heads is None:
+        raise UserError(
+            f"What {name} takes of memory can't be told: its configuration states no attention "
+            "heads, so it isn't made of the blocks that are known here. Choose another base."
+        )
     return ModelShape(
         name=name,
         layers=text.num_hidden_layers,
