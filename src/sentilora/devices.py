@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import re
 import sys
@@ -83,6 +84,13 @@ def processor(kind: str) -> str:
     if kind == "cpu":
         return f"{cpu_model()} ({torch.backends.cpu.get_cpu_capability()})"
     return platform.processor() or kind
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on: in a container fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def tokens_at_once(kind: str) -> int:
