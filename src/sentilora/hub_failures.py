@@ -4,13 +4,13 @@ from __future__ import annotations
 
 
 def hub_failures() -> tuple[type[Exception], ...]:
-    """Of its HTTP client (a proxy, a broken connection), of hf_xet, which fetches large files and
-    knows RuntimeError alone, and of the disk, whose being full is an OSError."""
-    from huggingface_hub.errors import HfHubHTTPError
+    """Of a name that can be none, of its HTTP client (a proxy, a broken connection), of hf_xet,
+    which fetches large files and knows RuntimeError alone, and of the disk: OSError when full."""
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     # the root of the HTTP client's errors: httpx's, or its successor's
     of_client: type[Exception] = HfHubHTTPError.__bases__[0]
-    return of_client, RuntimeError, OSError
+    return HFValidationError, of_client, RuntimeError, OSError
 
 
 def reason(error: Exception) -> str:

@@ -63,11 +63,10 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _from_hub(base: Base) -> Mapping[str, Any]:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HFValidationError
 
     try:
         return _read(Path(hf_hub_download(base.name, "config.json", revision=base.revision)))
-    except (HFValidationError, *hub_failures()) as error:
+    except hub_failures() as error:
         raise UserError(
             f"The configuration of {base.name} can't be had: it is no file or folder here, and the "
             f"Hub didn't give it ({reason(error)}). Without a network, give a model folder, "
