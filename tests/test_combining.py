@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 import torch
 
 from sentilora.adapters import AdapterSettings
+from sentilora.artifact import DESCRIPTION
 from sentilora.classifier import Classifier, load
 from sentilora.combining import combine, parse_weights
+from sentilora.correction import Correction
 from sentilora.errors import UserError
 from tuned import SETTINGS, TASK, TEXTS, load_from, save_tuned, train, write_base
 
@@ -42,9 +45,13 @@ def base(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write_base(tmp_path / "base", request.param)
 
 
-def test_linear_is_the_weighted_sum_of_the_updates(base: Path, tmp_path: Path) -> None:
-    one = saved(tmp_path / "one", base)
-    other = saved(tmp_path / "other", base, seed=5, adapter={"rank": 2, "alpha": 6.0})
+@pytest.mark.parametrize("rslora", [(False, False), (True, True), (True, False), (False, True)])
+def test_linear_is_the_weighted_sum_of_the_updates(
+    base: Path, tmp_path: Path, rslora: tuple[bool, bool]
+) -> None:
+    one = saved(tmp_path / "one", base, adapter={"rslora": rslora[0]})
+    kind = {"rank": 2, "alpha": 6.0, "rslora": rslora[1]}
+    other = saved(tmp_path / "other", base, seed=5, adapter=kind)
     first, second = updates(load(one, **FP32)), updates(load(other, **FP32))
     combined = combine(load(one, **FP32), [other], [0.7, -0.4])
     found = updates(combined)
@@ -59,6 +66,25 @@ def test_alone_with_a_weight_of_one_it_answers_as_before(base: Path, tmp_path: P
     before = load(one, **FP32).score(TEXTS).log_probs
     after = combine(load(one, **FP32), [other], [1.0, 0.0]).score(TEXTS).log_probs
     assert after == pytest.approx(before, abs=1e-5)
+
+
+def test_what_was_fitted_to_one_adapter_is_not_said_of_the_sum(base: Path, tmp_path: Path) -> None:
+    one, other = saved(tmp_path / "one", base), saved(tmp_path / "other", base, seed=5)
+
+    def corrected(*shares: tuple[float, float] | None) -> Correction:
+        for path, share in zip((one, other), shares, strict=True):
+            description = json.loads((path / DESCRIPTION).read_text())
+            description["correction"] = Correction(2.0, share).to_dict()
+            (path / DESCRIPTION).write_text(json.dumps(description))
+        first = load(one, **FP32)
+        assert first.conformal is not None
+        combined = combine(first, [other], [0.5, 0.5])
+        assert combined.conformal is None
+        return combined.correction
+
+    assert corrected((0.9, 0.1), (0.9, 0.1)) == Correction(1.0, (0.9, 0.1))
+    assert corrected((0.9, 0.1), None) == Correction()
+    assert corrected((0.9, 0.1), (0.8, 0.2)) == Correction()
 
 
 @pytest.mark.parametrize("method", ["ties", "dare_linear", "dare_ties"])

@@ -53,9 +53,9 @@ class Abstention:
         if conformal is None:
             raise UserError(
                 "This adapter holds no conformal scores, so it can give no label sets: it was "
-                "trained without validation rows, or before sentilora kept them. Train again with "
-                "validation rows, or abstain by probability, with --abstain-below "
-                "(abstain_below=)."
+                "trained without validation rows, or before sentilora kept them, or combined from "
+                "several. Train again with validation rows, or abstain by probability, with "
+                "--abstain-below (abstain_below=)."
             )
         return cls(tuple(labels), conformal.threshold(coverage), below)
 

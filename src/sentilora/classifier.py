@@ -226,7 +226,13 @@ def load(
                 f"{path} holds its base and adapter in one: there is nothing to merge, and no base "
                 "to be named. Leave out --merge and --model."
             )
-        return load_export(Path(path), device=device, dtype=dtype, quantize=quantize)
+        return load_export(
+            Path(path),
+            device=device,
+            dtype=dtype,
+            quantize=quantize,
+            trust_remote_code=trust_remote_code,
+        )
     artifact = Artifact.read(Path(path))
     loaded = load_base(
         find_base(artifact, model),

@@ -18,6 +18,7 @@ from peft.utils import set_peft_model_state_dict
 from sentilora.adapters import lora_config
 from sentilora.artifact import Artifact, read_weights
 from sentilora.classifier import Classifier
+from sentilora.correction import Correction
 from sentilora.errors import UserError
 from sentilora.scoring import LabelScorer
 
@@ -34,6 +35,8 @@ def combine(
     seed: int = 0,
 ) -> Classifier:
     """The classifier with its adapter and those of `others` in one; it is changed in place.
+
+    Its temperature and label sets were fitted to its own adapter alone, so the sum has none.
 
     Parameters
     ----------
@@ -52,14 +55,17 @@ def combine(
     """
     artifact = classifier.artifact
     assert artifact is not None
-    _check(method, density)
+    check_method(method, density)
     model: Any = classifier.scorer.model
     names = [_OWN, *(f"other_{number}" for number in range(len(others)))]
-    for name, path in zip(names[1:], others, strict=True):
-        other = Artifact.read(path)
+    read = [Artifact.read(path) for path in others]
+    for name, other in zip(names[1:], read, strict=True):
         _check_same(artifact, other)
         model.add_adapter(name, lora_config(model.get_base_model(), other.adapter))
-        set_peft_model_state_dict(model, read_weights(path), adapter_name=name)
+        set_peft_model_state_dict(model, read_weights(other.path), adapter_name=name)
+    # PEFT makes the sum's settings of the first one's, and means its scaling to be 1: the updates'
+    # own scalings are in its matrices. rsLoRA's would be the root of its rank.
+    model.peft_config[_OWN].use_rslora = False
     tuner = model.base_model
     kind = "cat" if method == "linear" else method
     thinning = {} if method == "linear" else {"density": density}
@@ -78,12 +84,7 @@ def combine(
     model.delete_adapter("sum")
     model.eval().requires_grad_(False)
     scorer = LabelScorer(model, classifier.scorer.encoder)
-    return Classifier(
-        scorer,
-        classifier.base,
-        correction=classifier.correction,
-        conformal=classifier.conformal,
-    )
+    return Classifier(scorer, classifier.base, correction=_shared_correction([artifact, *read]))
 
 
 def parse_weights(given: str | None, adapters: int) -> list[float]:
@@ -105,11 +106,18 @@ def parse_weights(given: str | None, adapters: int) -> list[float]:
     return found
 
 
-def _check(method: str, density: float) -> None:
+def check_method(method: str, density: float) -> None:
+    """Raise UserError for a way of combining that isn't known, or a share that can't be."""
     if method not in get_args(Method):
         raise UserError(f"There is no method {method!r}; choose {', '.join(get_args(Method))}.")
     if not 0 < density <= 1:
         raise UserError(f"A density of {density} can't be; it must be above 0 and at most 1.")
+
+
+def _shared_correction(artifacts: Sequence[Artifact]) -> Correction:
+    """Back to the training rows' label shares, where training balanced them all alike."""
+    shares = {each.correction.label_shares for each in artifacts}
+    return Correction(label_shares=shares.pop() if len(shares) == 1 else None)
 
 
 def _check_same(artifact: Artifact, other: Artifact) -> None:

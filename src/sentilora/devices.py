@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import re
 import sys
@@ -33,22 +34,41 @@ def resolve_device(device: str) -> str:
     """
     import torch
 
-    kind = device.partition(":")[0]
     there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
     }
-    if kind == "auto":
+    if device == "auto":
         return next(name for name in ("cuda", "mps", "cpu") if there[name])
+    kind, index = _parsed(device)
     if kind not in there:
-        raise UserError(f"Unknown device {device!r}; choose from {', '.join(DEVICES)}.")
+        raise UserError(
+            f"Unknown device {device!r}; choose from {', '.join(DEVICES)}, or one of several, as "
+            "in cuda:1."
+        )
     if not there[kind]:
         raise UserError(
             f"This machine has no {kind} device that torch can use. Give --device cpu, or install "
             "the torch build for it."
         )
+    if index >= there[kind]:
+        raise UserError(
+            f"There is no device {device}: torch can use {there[kind]} of that kind here, counted "
+            f"from {kind}:0."
+        )
     return device
+
+
+def _parsed(device: str) -> tuple[str | None, int]:
+    """The kind and number in a device's name; no kind where it is no name."""
+    import torch
+
+    try:
+        parsed = torch.device(device)
+    except RuntimeError:
+        return None, 0
+    return parsed.type, parsed.index or 0
 
 
 @cache
@@ -64,6 +84,13 @@ def processor(kind: str) -> str:
     if kind == "cpu":
         return f"{cpu_model()} ({torch.backends.cpu.get_cpu_capability()})"
     return platform.processor() or kind
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on: in a container fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def tokens_at_once(kind: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -172,6 +173,7 @@ def test_rope_factors_of_another_kind_are_refused(tmp_path: Path, cache: Path) -
     ("scaling", "metadata"),
     [
         ({"rope_type": "linear", "factor": 4.0}, {"type": "linear", "factor": 4.0}),
+        ({"rope_type": "linear", "factor": 4.0}, {"factor": 4.0, "finetuned": True}),
         (
             {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32},
             {"type": "yarn", "factor": 4.0, "original_context_length": 32},
@@ -208,10 +210,15 @@ def test_a_left_over_tensor_is_an_error(tmp_path: Path, cache: Path) -> None:
         load(path)
 
 
-def test_metadata_that_changes_the_model_is_not_dropped(tmp_path: Path, cache: Path) -> None:
+@pytest.mark.parametrize(
+    "key", ["residual_scale", "rope.scaling.attn_factor", "rope.scaling.yarn_beta_fast"]
+)
+def test_metadata_that_changes_the_model_is_not_dropped(
+    key: str, tmp_path: Path, cache: Path
+) -> None:
     path = tmp_path / "model.gguf"
-    write_gguf(tiny_model("llama"), byte_level_tokenizer(), path, metadata={"residual_scale": 0.22})
-    with pytest.raises(UserError, match=r"llama\.residual_scale"):
+    write_gguf(tiny_model("llama"), byte_level_tokenizer(), path, metadata={key: 0.22})
+    with pytest.raises(UserError, match=re.escape(f"llama.{key}")):
         load(path)
 
 

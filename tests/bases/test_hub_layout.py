@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_models import byte_level_tokenizer, tiny_model
 
+from hub_client import FAILURES
 from sentilora.bases import load_base, prepare_base, resolve
 from sentilora.bases.types import BaseIdentity
 from sentilora.errors import UserError
+from sentilora.hub_failures import reason
+from sentilora.planning.reading import read_shape
 
 
 @pytest.fixture
@@ -221,6 +226,21 @@ def test_an_uncached_hub_name_offline_names_the_ways_out(
 ) -> None:
     with pytest.raises(UserError, match=rf"{name}.*network.*folder.*GGUF.*smollm2"):
         load_base(resolve(name))
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
+def test_a_download_that_fails_says_why(
+    error: Exception, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+    for ask in (lambda name: load_base(resolve(name)), read_shape):
+        with pytest.raises(UserError, match=re.escape(reason(error))) as caught:
+            ask("somebody/some-model")
+        assert "\n" not in str(caught.value)
 
 
 def test_a_name_that_can_be_none(cache: Path, hub_cache: Path) -> None:

@@ -198,6 +198,7 @@ def test_what_cannot_be(options: tuple[str, ...], said: str, here: Path) -> None
         (("--options", "--epochs 0"), "epochs"),
         (("--options", "--epoch 2"), "--epochs"),
         (("--options", "--seed 2"), "--seed"),
+        (("--options", "--device tpu", "--device", "cpu"), "tpu"),
         (("--dtype", "float3"), "float3"),
         (("--model", "nowhere/./none"), "none"),
     ],
@@ -205,6 +206,14 @@ def test_what_cannot_be(options: tuple[str, ...], said: str, here: Path) -> None
 def test_what_cannot_be_tuned(options: tuple[str, ...], said: str, here: Path) -> None:
     """And is said before the rows are read."""
     assert said in run("audit", "--data", "none.csv", *options).error
+
+
+@pytest.mark.parametrize(
+    ("option", "said"), [("--text-column words", "words"), ("--labels a,b", "none of a, b")]
+)
+def test_rows_are_read_by_the_options_of_train(option: str, said: str, here: Path) -> None:
+    write_csv(here / "rows.csv", reviews(40))
+    assert said in run("audit", "--data", "rows.csv", "--options", option).error
 
 
 def test_one_label_only(here: Path) -> None:

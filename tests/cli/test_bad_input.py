@@ -170,6 +170,7 @@ def test_no_room_for_a_text(train_on: Callable[..., str], data: Path) -> None:
         ("--select", "accuracy"),
         ("--objective", "everything"),
         ("--device", "tpu"),
+        ("--device", "cpu:x"),
         ("--dtype", "int4"),
     ],
 )

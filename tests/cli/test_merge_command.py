@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from command import on_a_full_disk, run
-from samples import Work, reviews
+from samples import TRAINING, Work, reviews
 
 ROWS = [text for text, _ in reviews(60)]
 
@@ -73,13 +73,58 @@ def test_stock_transformers_reads_it(adapter: Path, here: Path) -> None:
         assert said == label or not certain
 
 
+def test_a_base_with_code_of_its_own_is_merged_with_it(
+    tiny_base: Path, data: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import dynamic_module_utils
+
+    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(here / "modules"))
+    base = shutil.copytree(tiny_base, here / "base")
+    (base / "own.py").write_text(
+        "from transformers import LlamaConfig, LlamaForCausalLM\n"
+        "class OwnConfig(LlamaConfig):\n    model_type = 'own'\n"
+        "class OwnForCausalLM(LlamaForCausalLM):\n    config_class = OwnConfig\n"
+    )
+    config = json.loads((base / "config.json").read_text())
+    auto = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnForCausalLM"}
+    own = {**config, "model_type": "own", "auto_map": auto}
+    (base / "config.json").write_text(json.dumps(own))
+    trust = "--trust-remote-code"
+    done = run("train", "--model", "base", "--data", data, *TRAINING, "-o", "run", trust)
+    assert done.code == 0, done.err
+    assert merged("run", "-o", "merged", trust)["share"] == 1.0
+    assert run("predict", "merged", "fine", trust).code == 0
+    assert "trust_remote_code" in run("predict", "merged", "fine").err
+
+
 def test_several_adapters_are_combined_first(adapter: Path, here: Path) -> None:
     shutil.copytree(adapter, here / "other")
-    found = merged(adapter, "--with", "other", "--weights", "0.25,0.75", "-o", "both")
-    assert found["share"] == 1.0
+    combined = ("--with", "other", "--weights", "0.25,0.75")
+    outcome = run("merge", adapter, *combined, "-o", "both", "--json")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["share"] == 1.0
+    assert "Its probabilities aren't calibrated and it makes no label sets" in outcome.err
+    assert "combined from several" in run("predict", "both", "fine", "--coverage", "0.9").error
     outcome = run("merge", adapter, "--with", "other", "--weights", "1", "-o", "again")
     assert "must be 2 numbers" in outcome.error
     assert not Path("again").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--weights 1", "Name the others with --with"),
+        ("--method ties", "Name the others with --with"),
+        ("--density 0.5", "Name the others with --with"),
+        ("--with missing --density 0.5", "--density is for TIES and DARE"),
+        ("--with missing --method mean", "no method 'mean'"),
+        ("--with missing --method ties --density 2", "density of 2.0 can't be"),
+    ],
+)
+def test_how_to_combine_is_checked_before_anything_is_read(
+    here: Path, options: str, message: str
+) -> None:
+    assert message in run("merge", "no-run", "-o", "merged", *options.split()).error
 
 
 def test_a_merge_that_would_lose_is_not_kept(adapter: Path, here: Path, finished: Work) -> None:

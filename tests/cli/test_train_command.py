@@ -159,6 +159,15 @@ def test_a_dry_run_counts_labels_and_truncated_rows(dry_run: Outcome) -> None:
     assert sum(counts[4] for counts in counted) == 2
 
 
+def test_a_dry_run_shows_labels_as_they_are(tiny_base: Path, here: Path) -> None:
+    marked = {"negative": "[spam]", "positive": "[/spam]"}
+    write_csv(here / "mail.csv", [(text, marked[label]) for text, label in reviews(60)])
+    outcome = run("train", "--model", tiny_base, "--data", "mail.csv", "--dry-run", *TRAINING)
+    assert outcome.code == 0, outcome.err
+    head = next(line for line in outcome.out.splitlines() if line.startswith("split"))
+    assert set(marked.values()) <= set(head.split())
+
+
 def test_a_dry_run_shows_what_would_be_trained(dry_run: Outcome) -> None:
     assert "1,792 of " in dry_run.out
     assert "rank 8 on query, value" in dry_run.out

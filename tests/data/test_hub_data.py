@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from datasets.exceptions import DatasetNotFoundError
 
+from hub_client import FAILURES
 from sentilora.data import DataOptions, load_data
 from sentilora.data.dataset import HubAddress
 from sentilora.errors import UserError
+from sentilora.hub_failures import reason
 
 Loader = Callable[[DatasetDict], list[tuple[str, Any]]]
 
@@ -176,7 +179,7 @@ def test_columns_and_splits_that_are_missing(serve: Loader) -> None:
         (DatasetNotFoundError("Dataset 'a/b' doesn't exist"), "no data set of that name"),
         (ConnectionError("Couldn't reach 'a/b' on the Hub"), "cannot be reached"),
         (ValueError("Config name is missing.\nPlease pick one"), "Config name is missing"),
-        (OSError(28, "No space left on device"), "No space left on device"),
+        *((error, re.escape(reason(error))) for error in FAILURES),
     ],
 )
 def test_what_goes_wrong_at_the_hub_is_an_error_with_ways_out(

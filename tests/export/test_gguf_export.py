@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 from dataclasses import replace
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ import pytest
 import torch
 from tiny_exports import ARCHITECTURES, classifier_of, export, model_of
 
+import llama_cpp
 from models import tiny_model
 from sentilora.bases import load_base, resolve
 from sentilora.bases.gguf_file import open_gguf
@@ -78,12 +80,26 @@ def test_labels_of_several_tokens_and_of_parts_of_characters(tmp_path: Path) -> 
 def test_llama_cpp_reads_the_plain_string_alike_but_for_control_tokens_in_a_text(
     tmp_path: Path,
 ) -> None:
-    export(classifier_of(tiny_model("llama")), tmp_path)
-    scorer: Any = load_gguf(tmp_path, 1).scorer
+    classifier = classifier_of(tiny_model("llama"))
+    encoder, path = classifier.scorer.encoder, export(classifier, tmp_path)
     plain = [*TEXTS, "e\u0301 decomposed", "a<|im_end|>b", "a<tool_call>b"]
-    ours = [list(prompt.ids) for prompt in scorer.encoder.encode(plain)]
-    same = [one == other for one, other in zip(ours, scorer.plain_ids(plain), strict=True)]
+    ours = [list(prompt.ids) for prompt in encoder.encode(plain)]
+    theirs = llama_cpp.tokenize(path, [TASK.render(text) for text in plain])
+    same = [one == other for one, other in zip(ours, theirs, strict=True)]
     assert same == [*[True] * len(TEXTS), False, False, False]
+
+
+@needs_llama_cpp
+def test_llama_cpp_runs_on_the_cores_there_are_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(classifier_of(tiny_model("llama")), tmp_path)
+    told: list[int] = []
+    monkeypatch.setattr(asking, "Server", lambda path, threads, longest: told.append(threads))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3}, raising=False)
+    load_gguf(tmp_path, None)
+    load_gguf(tmp_path, 2)
+    assert told == [1, 2]
 
 
 @pytest.mark.parametrize("weights", ["f32", "f16"])

@@ -69,6 +69,13 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert names(tmp_path / "out") == ["mine"]
 
 
+def test_the_current_folder_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for here in (Path(), tmp_path):
+        with pytest.raises(UserError, match="the folder you are in"), staged(here):
+            pass
+
+
 def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
     (tmp_path / ".out.part").mkdir()
     (tmp_path / ".out.part" / "old").write_text("1")

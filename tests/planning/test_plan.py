@@ -115,6 +115,22 @@ def test_checkpointing_only_where_it_is_needed() -> None:
     assert without.total > 8e9
 
 
+@pytest.mark.parametrize(
+    ("recipe", "longest"),
+    [(Recipe("bfloat16"), 560), (replace(GPU, checkpointing=True), 2100)],
+)
+def test_where_one_long_row_fits_short_ones_get_no_more_tokens(
+    recipe: Recipe, longest: int
+) -> None:
+    given = (shape("Qwen/Qwen2.5-0.5B"), recipe, lengths(longest, 100), 32)
+    fast = make_plan(*given, 10**12)
+    plan = make_plan(*given, fast.peak - 1)
+    assert plan.fits
+    assert plan.recipe == recipe
+    assert plan.rows == fast.rows == 1
+    assert fast.tokens > plan.tokens
+
+
 def test_no_mixture_of_lengths_takes_more_than_was_planned() -> None:
     """Every row length that the data may have, at the rows that the token budget then allows."""
     for name in ("distilgpt2", "Qwen/Qwen2.5-0.5B"):

@@ -76,6 +76,12 @@ def test_another_architecture_is_counted() -> None:
     assert shape.parameters == sum(parameter.numel() for parameter in model.parameters())
 
 
+def test_a_model_without_attention_is_refused() -> None:
+    config = {"model_type": "mamba", "hidden_size": 32, "num_hidden_layers": 2, "vocab_size": 100}
+    with pytest.raises(UserError, match="no attention heads"):
+        shape_of("it", config)
+
+
 def test_a_configuration_without_its_numbers() -> None:
     with pytest.raises(UserError, match="lacks hidden_size"):
         known_shape("it", {"model_type": "llama"})

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 _LAYERS_OF_27B = {"gemma2": 46, "gemma3": 62}
 
 # Neither the model's shape nor its arithmetic depends on these.
-_HARMLESS = {"vocab_size", "tensor_data_layout", "context_length"}
+_HARMLESS = {"vocab_size", "tensor_data_layout", "context_length", "rope.scaling.finetuned"}
+
+# Read together, by `_set_rope_scaling`.
+_ROPE_SCALING = {f"rope.scaling.{name}" for name in ("type", "factor", "original_context_length")}
 
 # The models whose attention turns only a part of each head.
 _PARTIAL_ROTARY = {"phi3", "stablelm", "nemotron"}
@@ -93,9 +96,8 @@ def _account_for_keys(file: GgufFile, config: PreTrainedConfig) -> None:
             handlers[key](config, file.architecture_value(key))
     unknown = [
         key
-        for key in sorted(present - handlers.keys() - _HARMLESS)
+        for key in sorted(present - handlers.keys() - _HARMLESS - _ROPE_SCALING)
         if mapped.get(key) is None
-        and not key.startswith("rope.scaling.")  # read together, below
         and file.architecture_value(key)  # a zero or an unset flag asks for nothing
     ]
     if unknown:
@@ -190,10 +192,11 @@ def _full_attention_rope(config: PreTrainedConfig) -> dict[str, Any]:
 
 
 def _set_rope_scaling(file: GgufFile, config: PreTrainedConfig) -> None:
-    kind = file.architecture_value("rope.scaling.type", "none")
+    factor = file.architecture_value("rope.scaling.factor")
+    # to llama.cpp a factor of no stated kind is linear
+    kind = file.architecture_value("rope.scaling.type", "linear" if factor else "none")
     if kind == "none":
         return
-    factor = file.architecture_value("rope.scaling.factor")
     original = file.architecture_value("rope.scaling.original_context_length")
     if kind not in ("linear", "yarn") or factor is None:
         raise _refuse(config, f"RoPE scaling of the kind {kind!r}")

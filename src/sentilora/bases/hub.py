@@ -12,6 +12,7 @@ from pathlib import Path
 from sentilora.bases.fingerprint import tensor_table
 from sentilora.errors import UserError
 from sentilora.files import read_json
+from sentilora.hub_failures import hub_failures, reason
 
 _WANTED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "README.md"]
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -21,7 +22,8 @@ def hub_folder(name: str, revision: str | None, *, trust_remote_code: bool = Fal
     """The local snapshot of a Hub model; downloaded where it is not in the Hub's cache yet.
 
     Raises:
-        UserError: no such model or revision, no access, or no network and nothing cached.
+        UserError: no such model or revision, no access, no network and nothing cached, or a
+            download that fails.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
@@ -56,6 +58,11 @@ def hub_folder(name: str, revision: str | None, *, trust_remote_code: bool = Fal
             "and the Hub cannot be reached. Try again with a network (and without HF_HUB_OFFLINE); "
             "or give a folder, a GGUF file or `smollm2`, which comes from the package index; "
             "`sentilora bases` lists what is here."
+        ) from error
+    except hub_failures() as error:
+        raise UserError(
+            f"The Hub model {name} can't be fetched: {reason(error)}. Check the connection, the "
+            "proxy and the free space for the Hub's cache, and try again: whole files are kept."
         ) from error
     return Path(folder)
 

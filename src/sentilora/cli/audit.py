@@ -82,16 +82,14 @@ def audit(
     source = Path(data) if data is not None and Path(data).is_file() else None
     if output is not None:
         check_target(output, source)
-    asked = {
+    own = {
         **{"text_column": text_column, "label_column": label_column, "labels": labels},
         **{"data_revision": data_revision, "seed": seed},
-    }
-    base = {
         **{"model": model, "device": device, "dtype": dtype},
         "trust_remote_code": trust_remote_code,
     }
-    judge = _fast(options) if fast else _tuning(options, {**asked, **base})
-    dataset = load_rows(data, replace(data_options(asked), purpose="audit"))
+    judge, params = _fast(options, own) if fast else _tuning(options, own)
+    dataset = load_rows(data, replace(data_options(params), purpose="audit"))
     fold_of = assign_folds(dataset.all_rows(), dataset.labels, folds, seed)
     near = _near_duplicates(dataset, similarity)
     probabilities = judge.probabilities(dataset, fold_of)
@@ -108,18 +106,21 @@ def audit(
         say(f"\nAll {len(result.examples):,} rows, with what was found of each, are in {output}.")
 
 
-def _fast(options: str) -> Judge:
+def _fast(options: str, own: Mapping[str, Any]) -> tuple[Judge, Mapping[str, Any]]:
+    """What judges the rows, and the parameters by which they are read."""
     from sentilora.audit.linear import Linear
 
     if options:
         raise UserError("--options are of the tuning, which --fast does without. Leave one out.")
-    return Linear()
+    return Linear(), own
 
 
-def _tuning(options: str, own: Mapping[str, Any]) -> Judge:
+def _tuning(options: str, own: Mapping[str, Any]) -> tuple[Judge, Mapping[str, Any]]:
+    """As `_fast`."""
     from sentilora.cli.fold_tuning import Tuning
 
-    return Tuning.asked_for(options, own)
+    tuning = Tuning.asked_for(options, own)
+    return tuning, tuning.params
 
 
 def _near_duplicates(dataset: DataSet, similarity: float) -> NearDuplicates:

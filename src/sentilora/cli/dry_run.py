@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sentilora.cli.announcement import quantised_lines, settings_lines
-from sentilora.cli.console import out
+from sentilora.cli.console import out, shown
 from sentilora.data import DataSet
 from sentilora.label_words import label_advice
 from sentilora.projections import resolve
@@ -78,11 +78,11 @@ def _tokens(tuning: Tuning, ids: tuple[int, ...] | list[int], style: str) -> lis
     from rich.text import Text
 
     tokenizer = tuning.scorer.encoder.tokenizer
-    shown = []
+    pieces = []
     for index in ids:
         piece = tokenizer.decode([index]).translate(_SPACES)
-        shown.append(Text(piece, style=style).append(f"/{index}", style="dim italic"))
-    return shown
+        pieces.append(Text(piece, style=style).append(f"/{index}", style="dim italic"))
+    return pieces
 
 
 def _show_rows(tuning: Tuning, dataset: DataSet) -> None:
@@ -90,7 +90,7 @@ def _show_rows(tuning: Tuning, dataset: DataSet) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("split", *dataset.labels, "rows", "tokens, longest", "truncated"):
-        table.add_column(name, justify="left" if name == "split" else "right")
+        table.add_column(shown(name), justify="left" if name == "split" else "right")
     for split in dataset.splits:
         rows = dataset.split(split)
         prompts = tuning.scorer.encoder.encode([row.text for row in rows])

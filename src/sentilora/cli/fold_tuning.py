@@ -34,7 +34,7 @@ class Tuning:
 
     @classmethod
     def asked_for(cls, options: str, own: Mapping[str, Any]) -> Tuning:
-        """`train`'s options with the command's `own` put in where they are given.
+        """The command's `own` parameters, and `train`'s `options`, which win.
 
         Raises UserError for what can be seen to be wrong without rows or weights.
         """
@@ -44,7 +44,11 @@ class Tuning:
                 "--options: --memory is for one run. Give --micro-batch-tokens and "
                 "--gradient-checkpointing as `sentilora plan` has them."
             )
-        params = {**defaults, **{name: value for name, value in own.items() if value is not None}}
+        if "track" in given:
+            raise UserError(
+                "--options: --track is for one run, and an audit has one for each fold."
+            )
+        params = {**defaults, **own, **given}
         adapter, wanted = tuning_settings(params, given)
         device = resolve_device(params["device"])
         choose_dtype(device, params["dtype"])  # to refuse an unknown one

@@ -9,6 +9,7 @@ import typer
 
 from sentilora.cli.console import echo_json, out, say
 from sentilora.cli.evaluate import with_progress
+from sentilora.cli.given import given
 from sentilora.cli.options import (
     ROWS_HELD,
     AsJson,
@@ -19,12 +20,14 @@ from sentilora.cli.options import (
     Run,
     TrustRemoteCode,
 )
+from sentilora.errors import UserError
 
 if TYPE_CHECKING:
     from sentilora.classifier import Classifier
 
 
 def merge(
+    context: typer.Context,
     run: Run,
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to be written.")],
     others: Annotated[
@@ -68,7 +71,7 @@ def merge(
     from sentilora.artifact import Artifact
     from sentilora.bases import prepare_base
     from sentilora.classifier import load
-    from sentilora.combining import combine, parse_weights
+    from sentilora.combining import check_method, combine, parse_weights
     from sentilora.export.agreement import agreement
     from sentilora.export.asking import rows_for
     from sentilora.export.merged import load_merged, saved_dtype, write_merged
@@ -76,11 +79,23 @@ def merge(
     from sentilora.export.tables import agreement_lines
     from sentilora.loading import find_base
 
+    asked = given(context).keys()
+    if not others and asked & {"weights", "method", "density"}:
+        raise UserError(
+            "--weights, --method and --density say how adapters are combined. Name the others "
+            "with --with, or leave these out."
+        )
+    if method == "linear" and "density" in asked:
+        raise UserError(
+            "--density is for TIES and DARE: linear keeps the whole of each adapter. Choose one "
+            "of them with --method, or leave it out."
+        )
+    check_method(method, density)
     artifact = Artifact.read(run)
     shares = parse_weights(weights, 1 + len(others or []))
     stored = prepare_base(find_base(artifact, model), trust_remote_code=trust_remote_code)
     kept = saved_dtype(dtype, stored)
-    asked = rows_for(run, data, rows)
+    held_on = rows_for(run, data, rows)
 
     def loaded(dtype: str | None, quantize: str | None) -> Classifier:
         classifier = load(
@@ -101,19 +116,29 @@ def merge(
         )
     with staged(output) as part:
         classifier = loaded(artifact.base.dtype, None) if tuned_on else loaded("float32", "none")
-        before = with_progress(classifier, "asking the adapter")(asked.texts)
+        before = with_progress(classifier, "asking the adapter")(held_on.texts)
         if tuned_on is not None:
             del classifier
             classifier = loaded("float32", "none")
         write_merged(classifier, part, kept, artifact.path.absolute().name)
         del classifier  # two models at once may not fit
-        merged = load_merged(part, device=device, dtype=kept if kept == "float32" else None)
-        after = with_progress(merged, "asking the merged model")(asked.texts)
+        merged = load_merged(
+            part,
+            device=device,
+            dtype=kept if kept == "float32" else None,
+            trust_remote_code=trust_remote_code,
+        )
+        after = with_progress(merged, "asking the merged model")(held_on.texts)
         labels = artifact.task.labels
-        found = agreement(before.log_probs, after.log_probs, labels, asked.gold)
+        found = agreement(before.log_probs, after.log_probs, labels, held_on.gold)
         found.require(agree, "The merged model")
     if as_json:
         echo_json(found.to_dict(), indent=1)
-        return
-    out().print(agreement_lines(found, f"The merged model ({kept})", asked.name))
-    say(f"\nThe model is in {output}; stock transformers loads it without PEFT.")
+    else:
+        out().print(agreement_lines(found, f"The merged model ({kept})", held_on.name))
+        say(f"\nThe model is in {output}; stock transformers loads it without PEFT.")
+    if others:
+        say(
+            "Its probabilities aren't calibrated and it makes no label sets: what the adapters "
+            "had of that was fitted to each alone."
+        )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sentilora.cli.console import echo_json, out, say
+from sentilora.cli.given import given
 from sentilora.cli.options import AsJson, LabelColumn, TextColumn
 
 if TYPE_CHECKING:
@@ -100,34 +101,30 @@ def plan(
     fitting = next((one for one in plans if one.fits), None)
     if fitting is None:
         raise UserError(refusal(plans[0]))
-    given = _given(context)
+    asked = _asked_of_train(context)
     if as_json:
-        found = [{**one.to_dict(), "command": _command(one, given)} for one in plans]
+        found = [{**one.to_dict(), "command": _command(one, asked)} for one in plans]
         echo_json({"plans": found}, indent=1)
         return
     say(headline(fitting))
     out().print(plans_table(plans))
     say("\nTrain with:")
-    say(f"  {_command(fitting, given)}")
+    say(f"  {_command(fitting, asked)}")
 
 
-def _given(context: typer.Context) -> dict[str, Any]:
+def _asked_of_train(context: typer.Context) -> dict[str, Any]:
     """The options on the command line that are `train`'s, by its names, and the memory."""
     own = {"as_json", "quantize"}
     named = {"length": "max_length"}
     found = {
-        named.get(name, name): value
-        for name, value in context.params.items()
-        if name not in own
-        and (source := context.get_parameter_source(name)) is not None
-        and source.name == "COMMANDLINE"
+        named.get(name, name): value for name, value in given(context).items() if name not in own
     }
     return {"model": context.params["model"], **found, "memory": context.params["memory"]}
 
 
-def _command(plan: Plan, given: Mapping[str, Any]) -> str:
+def _command(plan: Plan, asked: Mapping[str, Any]) -> str:
     """`sentilora train` with the plan's quantisation and the options that it was made for."""
     from sentilora.cli.training_runs import arguments
 
-    options = {**given, "quantize": plan.recipe.quantize}
+    options = {**asked, "quantize": plan.recipe.quantize}
     return shlex.join(["sentilora", "train", *arguments(options)])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sentilora.bases import resolve
+from sentilora.bases import Base, resolve
 from sentilora.bases.catalog import INDEX_BASES
+from sentilora.bases.gguf_file import open_gguf
+from sentilora.bases.gguf_tokenizer import read_tokenizer
 from sentilora.bases.index import cached_folder, is_cached
 from sentilora.bases.loading import tokenizer_in
 from sentilora.cli.rows import data_options, load_rows
@@ -18,16 +20,19 @@ from sentilora.planning.lengths import encoded_lengths
 from sentilora.task import Task
 from sentilora.training import choose_settings
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
 
 def rows_of(params: Mapping[str, Any], longest: int) -> tuple[Lengths, int]:
     """Lengths of the training rows' prompts, cut to `longest` tokens, and the rows of a step.
 
     Raises UserError where the base's tokenizer isn't here.
     """
-    folder = _tokenizer_folder(params["model"], params["revision"])
+    tokenizer = _tokenizer(resolve(params["model"], params["revision"]))
     dataset = load_rows(params["data"], data_options(params))
     task = Task.default(dataset.labels, dataset.subject, longest)
-    encoder = PromptEncoder(task, tokenizer_in(folder))
+    encoder = PromptEncoder(task, tokenizer)
     lengths = encoded_lengths(
         encoder, [row.text for row in dataset.train], f"of {len(dataset.train):,} rows"
     )
@@ -35,9 +40,14 @@ def rows_of(params: Mapping[str, Any], longest: int) -> tuple[Lengths, int]:
     return lengths, settings.batch_size
 
 
-def _tokenizer_folder(model: str, revision: str | None) -> Path:
-    """Where the base's tokenizer is; nothing is fetched for it."""
-    base = resolve(model, revision)
+def _tokenizer(base: Base) -> PreTrainedTokenizerFast:
+    """The base's tokenizer; nothing is fetched or converted for it."""
+    if base.origin == "gguf" and base.path is not None:
+        return read_tokenizer(open_gguf(base.path))
+    return tokenizer_in(_tokenizer_folder(base))
+
+
+def _tokenizer_folder(base: Base) -> Path:
     if base.origin == "folder" and base.path is not None:
         return base.path
     if base.origin == "index" and is_cached(INDEX_BASES[base.name]):
@@ -45,10 +55,10 @@ def _tokenizer_folder(model: str, revision: str | None) -> Path:
     if base.origin == "hub":
         from huggingface_hub import try_to_load_from_cache
 
-        found = try_to_load_from_cache(base.name, "tokenizer.json", revision=revision)
+        found = try_to_load_from_cache(base.name, "tokenizer.json", revision=base.revision)
         if isinstance(found, str):
             return Path(found).parent
     raise UserError(
-        f"The tokenizer of {model} isn't here yet, so the texts' tokens can't be counted. Leave "
-        "--data out and state the longest prompt with --length, or fetch the base first."
+        f"The tokenizer of {base.name} isn't here yet, so the texts' tokens can't be counted. "
+        "Leave --data out and state the longest prompt with --length, or fetch the base first."
     )

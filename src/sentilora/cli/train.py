@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from sentilora.cli.given import given
 from sentilora.cli.options import (
     DataRevision,
     Device,
@@ -256,23 +257,11 @@ def train(
     """
     from sentilora.cli import running
 
+    asked = given(context)
     if resume is not None:
-        running.resume(resume, _given(context))
+        asked.pop("resume")
+        running.resume(resume, asked)
         return
     if template is not None and subject is not None:
         raise UserError("--subject words the default instruction; leave it out beside --template.")
-    running.start(context.params, _given(context).keys())
-
-
-def _given(context: typer.Context) -> dict[str, Any]:
-    """The options that stand on the command line, but for --resume itself."""
-    return {
-        name: value
-        for name, value in context.params.items()
-        if name != "resume" and _on_command_line(context, name)
-    }
-
-
-def _on_command_line(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
+    running.start(context.params, asked.keys())

@@ -18,6 +18,7 @@ import typer
 
 from sentilora.cli import train
 from sentilora.cli.console import say
+from sentilora.cli.given import given
 from sentilora.errors import UserError
 
 if TYPE_CHECKING:
@@ -65,14 +66,10 @@ def parameters_in(line: str, where: str) -> tuple[dict[str, Any], dict[str, Any]
     except ValueError as error:  # a quotation without an end
         raise UserError(f"{where} can't be read: {str(error).rstrip('.')}.") from error
     context = _parsed(words, where)
-    given = {
-        name: value
-        for name, value in context.params.items()
-        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
-    }
-    if own := sorted(_OWN & given.keys()):
+    asked = given(context)
+    if own := sorted(_OWN & asked.keys()):
         raise UserError(f"{where}: --{own[0].replace('_', '-')} is not a variant's own choice.")
-    return context.params, given
+    return context.params, asked
 
 
 def check_options(options: Mapping[str, Any], where: str) -> None:

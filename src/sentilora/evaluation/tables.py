@@ -211,9 +211,9 @@ def plain_table(*headings: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0), pad_edge=False)
     for number, heading in enumerate(headings):
         if number == 0:
-            table.add_column(heading, overflow="fold")
+            table.add_column(Text(heading), overflow="fold")
         else:
-            table.add_column(heading, justify="right", no_wrap=True)
+            table.add_column(Text(heading), justify="right", no_wrap=True)
     return table
 
 

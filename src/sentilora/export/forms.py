@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sentilora.errors import UserError
 from sentilora.export.description import EXPORT
@@ -72,12 +72,10 @@ def form_named(name: str) -> Form:
     return FORMS[name]()
 
 
-def load_export(
-    path: Path, *, device: str = "auto", dtype: str | None = None, quantize: str | None = None
-) -> Classifier:
+def load_export(path: Path, **options: Any) -> Classifier:
     """The classifier in an exported folder, merged or in another engine's form, verified.
 
-    `device`, `dtype` and `quantize` are for merged models; other engines run as they were exported.
+    `options` are `load_merged`'s, for merged models; other engines run as they were exported.
     """
     from sentilora.export.merged import load_merged
 
@@ -85,4 +83,4 @@ def load_export(
     name = form.partition(" ")[0]
     if name in FORMS:
         return FORMS[name]().load(path, None)
-    return load_merged(path, device=device, dtype=dtype, quantize=quantize)
+    return load_merged(path, **options)

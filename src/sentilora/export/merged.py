@@ -67,7 +67,12 @@ def saved_dtype(asked: str | None, base: PreparedBase) -> str:
 
 
 def load_merged(
-    path: Path, *, device: str = "auto", dtype: str | None = None, quantize: str | None = None
+    path: Path,
+    *,
+    device: str = "auto",
+    dtype: str | None = None,
+    quantize: str | None = None,
+    trust_remote_code: bool = False,
 ) -> Classifier:
     """The classifier in a merged folder, verified as an adapter's is.
 
@@ -81,7 +86,13 @@ def load_merged(
         )
     description.check_files(path)
     base = Base(str(path), "folder", path=path.absolute())
-    loaded = load_base(base, device=resolve_device(device), dtype=dtype, quantize=quantize)
+    loaded = load_base(
+        base,
+        device=resolve_device(device),
+        dtype=dtype,
+        quantize=quantize,
+        trust_remote_code=trust_remote_code,
+    )
     if tokenizer_fingerprint(loaded.tokenizer) != description.tokenizer_fingerprint:
         raise UserError(
             f"The tokenizer in {path} isn't read as it was when it was merged: the library that "

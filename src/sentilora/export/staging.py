@@ -22,6 +22,8 @@ def staged(output: Path) -> Iterator[Path]:
     """
     if output.exists() and not _empty_folder(output):
         raise UserError(f"{output} is there already. Choose another place with -o, or remove it.")
+    if output.resolve() == Path.cwd():  # replaced, it would leave the user's shell nowhere
+        raise UserError(f"{output} is the folder you are in. Name one within it with -o.")
     part = output.with_name(f".{output.name}.part")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

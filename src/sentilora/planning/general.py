@@ -30,7 +30,7 @@ def tokens_of(recipe: Recipe, run: Run) -> int:
 def kept(shape: ModelShape, recipe: Recipe, run: Run) -> dict[str, int]:
     """Bytes that are kept for the backward, by part."""
     size, tokens = recipe.size, tokens_of(recipe, run)
-    block, attention = _block(shape, recipe, tokens), _attention(shape, recipe, run, tokens)
+    block, attention = _block(shape, recipe, tokens), _attention(shape, recipe, tokens)
     if recipe.checkpointing:
         inputs = shape.layers * tokens * shape.width * size
         return {"activations": inputs + block, "attention": attention, "prefix": 0}
@@ -51,7 +51,7 @@ def _block(shape: ModelShape, recipe: Recipe, tokens: int) -> int:
     return tokens * (norms + adapters + mlp)
 
 
-def _attention(shape: ModelShape, recipe: Recipe, run: Run, tokens: int) -> int:
+def _attention(shape: ModelShape, recipe: Recipe, tokens: int) -> int:
     """Without the copies of a shared instruction's keys and values."""
     return 4 * tokens * shape.heads * shape.head_size * recipe.size
 

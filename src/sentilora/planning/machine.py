@@ -6,6 +6,7 @@ import os
 import shutil
 
 from sentilora.bases.dtype import DTYPES, choose_dtype, cpuinfo_flags
+from sentilora.devices import usable_cores
 from sentilora.errors import UserError
 
 DEVICES = ("cpu", "cuda")
@@ -47,4 +48,4 @@ def threads_for(device: str) -> int:
         return 1
     if stated := os.environ.get("OMP_NUM_THREADS", ""):
         return int(stated) if stated.isdecimal() and int(stated) else 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable_cores()

@@ -21,7 +21,7 @@ class Lengths:
         Of the instruction, which all share.
     own
         What the shortest and the longest have behind it.
-    longest_of
+    source
         In words, where they come from.
     """
 
@@ -124,12 +124,11 @@ def make_plan(
 def _largest(
     shape: ModelShape, recipe: Recipe, lengths: Lengths, batch_size: int, budget: int
 ) -> Plan:
-    """The plan with the most rows, up to the batch and the tokens that are fast, that fits."""
+    """The plan that fits with the tokens that are fast, or else with the most rows."""
     longest = lengths.longest if recipe.checkpointing else lengths.own[1]
     most = tokens_at_once(recipe.device)
 
-    def with_rows(rows: int) -> Plan:
-        tokens = max(longest, most) if rows == upper else rows * longest
+    def planned(rows: int, tokens: int) -> Plan:
         worst = max(
             (peak(shape, recipe, run) for run in _runs(recipe, lengths, batch_size, tokens)),
             key=lambda parts: parts.total,
@@ -138,14 +137,17 @@ def _largest(
         return Plan(shape, recipe, lengths, batch_size, rows, tokens, worst, load, budget)
 
     upper = max(1, min(batch_size, most // longest))
+    fastest = planned(upper, max(longest, most))
+    if fastest.fits:
+        return fastest
     low, high = 1, upper
     while low < high:  # the most rows that fit; a pass's memory grows with them
         middle = (low + high + 1) // 2
-        if with_rows(middle).fits:
+        if planned(middle, middle * longest).fits:
             low = middle
         else:
             high = middle - 1
-    return with_rows(low)
+    return planned(low, low * longest)
 
 
 def _runs(recipe: Recipe, lengths: Lengths, batch_size: int, tokens: int) -> list[Run]:

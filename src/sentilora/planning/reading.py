@@ -11,6 +11,7 @@ from sentilora.bases.loading import resolve
 from sentilora.bases.types import Base
 from sentilora.errors import UserError
 from sentilora.files import read_json
+from sentilora.hub_failures import hub_failures, reason
 from sentilora.planning.shape import ModelShape, known_shape, stored_bytes
 from sentilora.planning.table import CONFIGURATIONS
 
@@ -62,14 +63,13 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _from_hub(base: Base) -> Mapping[str, Any]:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
         return _read(Path(hf_hub_download(base.name, "config.json", revision=base.revision)))
-    except (HFValidationError, HfHubHTTPError, OSError) as error:
+    except hub_failures() as error:
         raise UserError(
             f"The configuration of {base.name} can't be had: it is no file or folder here, and the "
-            f"Hub didn't give it ({type(error).__name__}). Without a network, give a model folder, "
+            f"Hub didn't give it ({reason(error)}). Without a network, give a model folder, "
             f"a GGUF file, or one of {', '.join(CONFIGURATIONS)}."
         ) from error
 
@@ -93,7 +93,12 @@ def _counted(name: str, config: Mapping[str, Any]) -> ModelShape:
         ) from error
     text = whole.get_text_config()
     linear = linear_weights(model)
-    heads = text.num_attention_heads
+    heads = getattr(text, "num_attention_heads", None)
+    if heads is None:
+        raise UserError(
+            f"What {name} takes of memory can't be told: its configuration states no attention "
+            "heads, so it isn't made of the blocks that are known here. Choose another base."
+        )
     return ModelShape(
         name=name,
         layers=text.num_hidden_layers,

@@ -7,7 +7,6 @@ it; those of all labels' tokens make the labels' log-probabilities.
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from sentilora.bases import BaseIdentity
 from sentilora.bases.gguf_file import open_gguf
 from sentilora.bases.gguf_tokenizer import read_tokenizer
 from sentilora.classifier import Classifier
+from sentilora.devices import usable_cores
 from sentilora.encoding import EncodedPrompt, PromptEncoder
 from sentilora.errors import UserError
 from sentilora.export.description import Description
@@ -63,7 +63,7 @@ def load_gguf(folder: Path, threads: int | None) -> Classifier:
             f"The tokenizer in {path} isn't read as it was when it was exported: the library that "
             "reads it has changed. Export the adapter again."
         )
-    scorer: Any = LlamaCppScorer(path, encoder, threads or os.cpu_count() or 1)
+    scorer: Any = LlamaCppScorer(path, encoder, threads or usable_cores())
     return Classifier(
         scorer,
         BaseIdentity.from_dict(description.base),
@@ -130,10 +130,6 @@ class LlamaCppScorer:
             self.score_prompts(prompts, progress).log_probs, axis=1
         )
         return found
-
-    def plain_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """For each text the ids that llama.cpp itself makes of its rendered prompt, as a string."""
-        return [self._server.tokenize(self.encoder.task.render(text)) for text in texts]
 
     def _labels(self, prompt: EncodedPrompt) -> Sequence[Sequence[int]]:
         return prompt.continuations or self.encoder.label_ids

@@ -58,12 +58,6 @@ class Server:
         in_order = sorted(answers, key=lambda answer: answer["index"])
         return [answer.get("completion_probabilities") or [] for answer in in_order]
 
-    def tokenize(self, text: str) -> list[int]:
-        """The ids of a whole prompt, its control tokens read as such and BOS put in front."""
-        body = {"content": text, "add_special": True, "parse_special": True}
-        ids: list[int] = self._post("/tokenize", body)["tokens"]
-        return ids
-
     def _post(self, route: str, body: dict[str, Any]) -> Any:
         headers = {"Content-Type": "application/json"}
         request = Request(self._address + route, json.dumps(body).encode(), headers)
