@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from models import ARCHITECTURES, tiny_model, with_lora
+from narrow_device import NarrowDevice
 from reference import (
     greedy_tokens,
     in_float64,
@@ -229,6 +230,19 @@ def test_bf16_is_no_further_from_fp32_than_the_plain_path(architecture: str) -> 
             exact = plain(model.float(), scorer, texts).numpy()  # of the same, rounded, weights
         fast[-1], slow[-1] = np.abs(fast[-1] - exact), np.abs(slow[-1] - exact)
     assert 0 < np.mean(fast) <= 1.25 * np.mean(slow)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma"])
+def test_a_device_without_float64_gives_the_same(architecture: str) -> None:
+    model = tiny_model(architecture)
+    for task in TASKS.values():
+        scorer = scorer_for(model, task)
+        prompts = scorer.encoder.encode(TEXTS)
+        expected, probabilities = scorer.score_prompts(prompts), scorer.probabilities(prompts)
+        with NarrowDevice():
+            found, told = scorer.score_prompts(prompts), scorer.probabilities(prompts)
+        assert (found.log_probs == expected.log_probs).all()
+        assert (told == probabilities).all()
 
 
 # Batches ------------------------------------------------------------------------------------------
