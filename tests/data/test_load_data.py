@@ -191,6 +191,7 @@ def test_columns_named_and_subject_given(tmp_path: Path) -> None:
             "train split of .* has no row labelled 'negative'",
         ),
         ([*good_rows(), ("single", "mixed")], DataOptions(), "validation split .* 'mixed'"),
+        (good_rows(4), DataOptions(), "test split .* 'negative', 'positive', as there are"),
         (good_rows(), DataOptions(labels=("only",)), "two or more"),
         (good_rows(), DataOptions(revision="main"), "revision"),
     ],
