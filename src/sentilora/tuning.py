@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,7 @@ from sentilora.training import (
     TrainSettings,
     fit,
 )
+from sentilora.training.randomness import evaluating_blocks
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,13 @@ def checkpoint_gradients(base: LoadedBase) -> None:
 
     Raises UserError where its architecture can't.
     """
+
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        """What a block's forward pass is run in, and its repetition in the backward pass."""
+        return evaluating_blocks(base.model), evaluating_blocks(base.model)
+
     try:
-        base.model.activation_checkpointing_enable({"use_reentrant": False})
+        base.model.activation_checkpointing_enable({"use_reentrant": False, "context_fn": contexts})
         if base.model.device.type == "cpu":  # memory is what it is for
             return_freed_memory()
     except ValueError:
