@@ -40,6 +40,7 @@ DESCRIPTION = "sentilora.json"
 ROWS = "rows.json"
 CARD = "README.md"
 HASHED = (WEIGHTS, PEFT_CONFIG, ROWS)
+FILES = frozenset({*HASHED, DESCRIPTION, CARD})
 FORMAT = 1
 
 

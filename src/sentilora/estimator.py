@@ -19,7 +19,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sentilora.adapters import AdapterSettings
-from sentilora.artifact import DESCRIPTION, RowHashes
+from sentilora.artifact import DESCRIPTION, FILES, RowHashes
 from sentilora.bases import LoadedBase, load_base, resolve
 from sentilora.classifier import Classifier
 from sentilora.cutting import LongTexts
@@ -173,7 +173,8 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         fitted, folder = self._fitted, Path(path)
-        if folder.is_dir() and any(folder.iterdir()) and not (folder / DESCRIPTION).exists():
+        there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        if there and (DESCRIPTION not in there or there - FILES):  # such as a run's run.json
             raise UserError(f"{folder} already holds other files. Choose a new folder.")
         save(
             fitted.tuning,
