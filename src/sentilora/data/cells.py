@@ -1,7 +1,7 @@
 """Values on their way into a file: as JSON, as a CSV cell, as Arrow.
 
 Strings, numbers and booleans stay what they are. What JSON lacks is written as text: dates and
-times in ISO 8601, bytes in base64, anything else (decimals, UUIDs) as `str` gives it.
+times in ISO 8601, bytes in base64, anything else (decimals, UUIDs, infinity) as `str` gives it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import datetime
 import json
+import math
 import re
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -17,7 +18,10 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 
 def json_text(value: object) -> str:
     """`value` as JSON on one line; non-ASCII characters stay, half surrogate pairs are escaped."""
-    text = json.dumps(value, ensure_ascii=False, default=_text)
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=_text, allow_nan=False)
+    except ValueError:  # of a number that isn't finite, which json would give a name of its own
+        return json_text(_finite(value))
     if _SURROGATE.search(text):
         return json.dumps(value, default=_text)
     return text
@@ -52,6 +56,15 @@ def string_or_json(value: object) -> str | None:
 def encodable(text: str) -> str:
     """`text` with U+FFFD for half surrogate pairs: JSON can escape them, no encoding holds them."""
     return _SURROGATE.sub("\ufffd", text)
+
+
+def _finite(value: object) -> object:
+    """`value` with text for the numbers in it that aren't finite."""
+    if isinstance(value, dict):
+        return {_finite(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _text(value: object) -> str:
