@@ -176,6 +176,7 @@ def test_columns_and_splits_that_are_missing(serve: Loader) -> None:
         (DatasetNotFoundError("Dataset 'a/b' doesn't exist"), "no data set of that name"),
         (ConnectionError("Couldn't reach 'a/b' on the Hub"), "cannot be reached"),
         (ValueError("Config name is missing.\nPlease pick one"), "Config name is missing"),
+        (RuntimeError("Dataset scripts are no longer supported"), "scripts are no longer"),
         (OSError(28, "No space left on device"), "No space left on device"),
     ],
 )

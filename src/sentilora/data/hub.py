@@ -19,7 +19,6 @@ from sentilora.errors import UserError
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
-SHOWN = 0
 _NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.\w+$")
 _WAYS_OUT = (
@@ -114,7 +113,7 @@ def _load(path: str, revision: str | None, known: KnownSet | None) -> DatasetDic
             f"There is no file or folder {path!r}, and the Hugging Face Hub cannot be reached to "
             f"look for a data set of that name ({_first_line(error)}). {_WAYS_OUT}"
         ) from error
-    except (DatasetsError, OSError, ValueError) as error:
+    except (DatasetsError, OSError, ValueError, RuntimeError) as error:  # scripts
         raise UserError(
             f"The data set {path} cannot be loaded: {_first_line(error)}. {_WAYS_OUT}"
         ) from error
