@@ -228,6 +228,8 @@ def test_settings_out_of_range_are_refused_when_it_is_fitted(base: str) -> None:
     ):
         with pytest.raises(UserError, match=problem):
             tuner(base, **options).fit(*rows())
+    with pytest.raises(UserError, match="subject"):  # and before a base is looked for
+        LabelTuner("./no-such-base", subject="").fit(*rows())
 
 
 def test_numpy_numbers_are_numbers(base: str, tmp_path: Path) -> None:

@@ -143,7 +143,8 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         if self.patience is not None:
             train, validation = _hold_out(texts, gold.tolist(), seed)
         settings = choose_settings(given, len(train.texts), len(validation.texts)).settings
-        tuning = prepare(self._load_base(), self._task(classes), adapter, seed)
+        task = self._task(classes)  # checked before a base is fetched
+        tuning = prepare(self._load_base(), task, adapter, seed)
         with tempfile.TemporaryDirectory(prefix="sentilora-") as folder:
             result = tune(tuning, train, validation, settings, Path(folder))
         self.classes_, self.history_ = classes, result.history

@@ -1,4 +1,4 @@
-"""Writing that is whole or not there at all: a temporary name beside, fsync, then a rename."""
+"""Paths, and writing that is whole or not at all: a temporary name beside, fsync, then a rename."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from sentilora.errors import UserError
+
+
+def expanded(name: str) -> Path:
+    """The path of that name, the user's folder in place of `~`; as it is for a user there isn't."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111 - Path's own raises then
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -154,6 +154,7 @@ def test_no_room_for_a_text(train_on: Callable[..., str], data: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "value"),
     [
+        ("--subject", " "),
         ("--rank", "0"),
         ("--rank", "1000"),
         ("--alpha", "nan"),
@@ -247,7 +248,8 @@ def test_an_unknown_model_offline(train_base: Callable[..., str]) -> None:
     assert "someone/no-such-model" in message
     assert "smollm2" in message  # a way out
     assert "sentilora bases" in message
-    assert "no such file or folder" in train_base("./no-such-model")
+    for path in ("./no-such-model", "~no-such-user/model"):
+        assert "no such file or folder" in train_base(path)
 
 
 def test_a_revision_of_what_has_none(train_base: Callable[..., str], tiny_base: Path) -> None:

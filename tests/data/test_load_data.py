@@ -229,7 +229,10 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
         load_data(str(tmp_path))
 
 
-@pytest.mark.parametrize("spec", ["no-such.csv", "no/such/folder", "./nothing", "a b", "x" * 300])
+@pytest.mark.parametrize(
+    "spec",
+    ["no-such.csv", "no/such/folder", "./nothing", "a b", "x" * 300, "~nobody-here/x.csv"],
+)
 def test_nothing_of_that_name(spec: str) -> None:
     with pytest.raises(UserError):
         load_data(spec)

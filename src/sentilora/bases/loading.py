@@ -20,7 +20,7 @@ from sentilora.bases.hub import (
 from sentilora.bases.quantization import check_available, loading_arguments, parse_kind, settle
 from sentilora.bases.types import Base, BaseIdentity, LoadedBase, PreparedBase
 from sentilora.errors import UserError
-from sentilora.files import read_json
+from sentilora.files import expanded, read_json
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +48,7 @@ def resolve(name: str, revision: str | None = None) -> Base:
 def _resolve(name: str, revision: str | None) -> Base:
     if name in INDEX_BASES:
         return Base(name, "index")
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_file() and path.suffix.lower() == ".gguf":
         return Base(name, "gguf", path=path.absolute())
     if name and path.is_dir() and not _hides_hub_base(name, path):

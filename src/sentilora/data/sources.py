@@ -18,6 +18,7 @@ from sentilora.data.hub import is_hub_folder, is_hub_name, read_hub, read_hub_fo
 from sentilora.data.polarity import find_pair, read_pair
 from sentilora.data.reviews import read_bundled
 from sentilora.errors import UserError
+from sentilora.files import expanded
 
 SHOWN = 10  # of the names in a folder without data
 
@@ -47,7 +48,7 @@ def read_source(spec: str | None, options: DataOptions) -> RawData:
 
 
 def _read_named(spec: str, options: DataOptions) -> RawData:
-    path = Path(spec).expanduser()
+    path = expanded(spec)
     if not path.exists() and is_hub_name(spec) and not has_table_suffix(path):
         return read_hub(spec, options)
     _no_revision(options)
