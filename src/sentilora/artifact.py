@@ -31,7 +31,7 @@ from sentilora.canary import Canary
 from sentilora.conformal import Conformal
 from sentilora.correction import Correction
 from sentilora.errors import UserError
-from sentilora.files import read_json, sha256, write_bytes, write_json
+from sentilora.files import looking_at, read_json, sha256, write_bytes, write_json
 from sentilora.task import Task
 
 WEIGHTS = "adapter_model.safetensors"
@@ -78,14 +78,8 @@ class Artifact:
 
         Raises `UserError` where there is none, or a file is missing or damaged.
         """
-        if not path.is_dir():
-            raise UserError(
-                f"There is no folder {path}. Give the folder that `sentilora train` wrote."
-            )
-        if not (path / DESCRIPTION).exists():
-            raise UserError(_what_it_is_instead(path))
-        values = read_json(path / DESCRIPTION, "The adapter's description")
-        _check_files(path, values)
+        with looking_at(path):
+            values = _checked_description(path)
         try:
             return cls(
                 path=path,
@@ -193,6 +187,16 @@ def _save_peft_files(path: Path, tuned: PeftModel, base: BaseIdentity) -> None:
             write_bytes(path / name, (staged / name).read_bytes())
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _checked_description(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        raise UserError(f"There is no folder {path}. Give the folder that `sentilora train` wrote.")
+    if not (path / DESCRIPTION).exists():
+        raise UserError(_what_it_is_instead(path))
+    values = read_json(path / DESCRIPTION, "The adapter's description")
+    _check_files(path, values)
+    return values
 
 
 def _check_files(path: Path, values: Mapping[str, Any]) -> None:

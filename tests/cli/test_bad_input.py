@@ -282,6 +282,19 @@ def test_a_file_where_the_folder_would_be(train_on: Callable[..., str], data: Pa
     assert "reviews.csv is a file" in train_on(data, "-o", "reviews.csv/run")
 
 
+LONG = "x" * 300  # a name that no file can have; a folder that can't be entered is told likewise
+
+
+@pytest.mark.parametrize("option", ["--model", "-o"])
+def test_a_name_longer_than_names_can_be(option: str, train_on: Callable[..., str]) -> None:
+    assert "can't be looked at" in train_on("nothing.csv", option, LONG)
+
+
+@pytest.mark.parametrize("arguments", [("train", "--resume"), ("evaluate",)])
+def test_a_run_of_a_name_longer_than_names_can_be(arguments: tuple[str, ...]) -> None:
+    assert "can't be looked at" in run(*arguments, LONG).error
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_may_not_be_written(train_on: Callable[..., str], here: Path) -> None:
     (here / "mine").mkdir(mode=0o500)

@@ -20,7 +20,7 @@ from sentilora.bases.hub import (
 from sentilora.bases.quantization import check_available, loading_arguments, parse_kind, settle
 from sentilora.bases.types import Base, BaseIdentity, LoadedBase, PreparedBase
 from sentilora.errors import UserError
-from sentilora.files import expanded, read_json
+from sentilora.files import expanded, looking_at, read_json
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,8 @@ def resolve(name: str, revision: str | None = None) -> Base:
     Raises:
         UserError: a path where nothing is, or a revision for something that has none.
     """
-    base = _resolve(name, revision)
+    with looking_at(name):
+        base = _resolve(name, revision)
     if revision is not None and base.origin != "hub":
         raise UserError(f"{name} is not on the Hub, so it has no revision {revision!r}.")
     return base
