@@ -14,7 +14,7 @@ is whole. Reading checks these; `classifier.load` also checks what the adapter d
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from sentilora.bases import BaseIdentity
 from sentilora.canary import Canary
 from sentilora.conformal import Conformal
 from sentilora.correction import Correction
+from sentilora.data import row_hash
 from sentilora.errors import UserError
 from sentilora.files import looking_at, read_json, sha256, write_bytes, write_json
 from sentilora.task import Task
@@ -51,6 +52,11 @@ class RowHashes:
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+
+    @classmethod
+    def of(cls, **texts: Iterable[str]) -> RowHashes:
+        """Of the texts of each split."""
+        return cls(**{split: tuple(map(row_hash, rows)) for split, rows in texts.items()})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Sequence[str]]) -> RowHashes:

@@ -24,7 +24,7 @@ from sentilora.bases import LoadedBase, load_base, resolve
 from sentilora.classifier import Classifier
 from sentilora.cutting import LongTexts
 from sentilora.data import Example
-from sentilora.data.dataset import TRAIN, VALIDATION, row_hash
+from sentilora.data.dataset import TRAIN, VALIDATION
 from sentilora.data.splits import cut_splits
 from sentilora.devices import resolve_device
 from sentilora.errors import UserError
@@ -154,7 +154,8 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
             correction=result.correction,
             conformal=result.conformal,
         )
-        self._fitted = _Fitted(tuning, result, settings, _row_hashes(train, validation))
+        used = RowHashes.of(train=train.texts, validation=validation.texts, test=())
+        self._fitted = _Fitted(tuning, result, settings, used)
         return self
 
     def predict(self, X: Sequence[str]) -> NDArray[Any]:
@@ -244,11 +245,3 @@ def _hold_out(texts: Sequence[str], gold: Sequence[int], seed: int) -> tuple[Lab
         for split in (TRAIN, VALIDATION)
     )
     return train, validation
-
-
-def _row_hashes(train: Labelled, validation: Labelled) -> RowHashes:
-    return RowHashes(
-        train=tuple(row_hash(text) for text in train.texts),
-        validation=tuple(row_hash(text) for text in validation.texts),
-        test=(),
-    )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from sentilora.batch.columns import AddedColumns
 from sentilora.data.table import Record
 from sentilora.data.writing import Writer
+from sentilora.errors import first_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -200,8 +201,8 @@ def _score(
         found = Predictions(*score(prepare(texts) if prepared is None else prepared))
     except Exception as error:  # whatever one row brings about must not cost the others
         if len(texts) == 1:
-            reason = str(error).strip().partition("\n")[0]
-            return [_Outcome(error=f"scoring failed: {type(error).__name__}: {reason}")]
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            return [_Outcome(error=f"scoring failed: {reason}")]
         middle = len(texts) // 2
         first, second = (None, None) if prepared is None else (prepared[:middle], prepared[middle:])
         return _score(score, prepare, texts[:middle], first) + _score(

@@ -12,6 +12,8 @@ import json
 import math
 import re
 
+from sentilora.task import clean
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
@@ -30,7 +32,7 @@ def json_text(value: object) -> str:
 def csv_cell(value: object) -> object:
     """`value` as the standard library's CSV writer takes it; lists and objects as JSON."""
     if isinstance(value, str):
-        return encodable(value)
+        return clean(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     return json_text(value) if isinstance(value, list | tuple | dict) else _text(value)
@@ -50,12 +52,7 @@ def string_or_json(value: object) -> str | None:
     """`value` for a column of strings: other values as JSON."""
     if value is None:
         return None
-    return encodable(value) if isinstance(value, str) else json_text(value)
-
-
-def encodable(text: str) -> str:
-    """`text` with U+FFFD for half surrogate pairs: JSON can escape them, no encoding holds them."""
-    return _SURROGATE.sub("\ufffd", text)
+    return clean(value) if isinstance(value, str) else json_text(value)
 
 
 def _finite(value: object) -> object:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentilora.data.catalog import KnownSet, known_set
 from sentilora.data.dataset import SPLIT_NAMES, DataOptions, HubAddress, RawData, RawRow
-from sentilora.errors import UserError
+from sentilora.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -111,11 +111,11 @@ def _load(path: str, revision: str | None, known: KnownSet | None) -> DatasetDic
     except ConnectionError as error:
         raise UserError(
             f"There is no file or folder {path!r}, and the Hugging Face Hub cannot be reached to "
-            f"look for a data set of that name ({_first_line(error)}). {_WAYS_OUT}"
+            f"look for a data set of that name ({first_line(error).rstrip('.')}). {_WAYS_OUT}"
         ) from error
     except (DatasetsError, OSError, ValueError, RuntimeError) as error:  # scripts
         raise UserError(
-            f"The data set {path} cannot be loaded: {_first_line(error)}. {_WAYS_OUT}"
+            f"The data set {path} cannot be loaded: {first_line(error).rstrip('.')}. {_WAYS_OUT}"
         ) from error
 
 
@@ -139,7 +139,3 @@ def _named(label: Any, names: tuple[str, ...] | None) -> object:
     if names is None or label is None:
         return label
     return names[label] if label >= 0 else None  # -1: the labels of a test split kept secret
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
