@@ -98,7 +98,9 @@ def test_predictions_are_the_likeliest_classes(clf: Classifier) -> None:
     assert clf.predict([]).shape == (0,)
 
 
-@pytest.mark.parametrize("make", [list, tuple, np.array, pd.Series, lambda x: np.array(x, object)])
+@pytest.mark.parametrize(
+    "make", [list, tuple, iter, np.array, pd.Series, lambda x: np.array(x, object)]
+)
 def test_texts_come_in_any_sequence(make: Any, clf: Classifier) -> None:
     np.testing.assert_array_equal(clf.predict_proba(make(TEXTS)), clf.predict_proba(TEXTS))
 

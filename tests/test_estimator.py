@@ -89,11 +89,18 @@ def test_saved_and_loaded_it_gives_equal_probabilities(fitted: LabelTuner, tmp_p
     fitted.save(tmp_path / "adapter")  # an adapter is replaced
 
 
-def test_saving_spares_a_folder_of_other_files(fitted: LabelTuner, tmp_path: Path) -> None:
-    (tmp_path / "README.md").write_text("my project")
+@pytest.mark.parametrize("names", [["README.md"], ["README.md", "sentilora.json", "run.json"]])
+def test_saving_spares_a_folder_of_other_files(
+    names: list[str], fitted: LabelTuner, tmp_path: Path
+) -> None:
+    """A run of the command line is one: what it was trained on would be taken for the new one's."""
+    for name in names:
+        (tmp_path / name).write_text("my project")
     with pytest.raises(UserError, match="already holds other files"):
         fitted.save(tmp_path)
-    assert (tmp_path / "README.md").read_text() == "my project"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
+        names, "my project"
+    )
 
 
 def test_what_was_held_out_is_not_among_the_rows_trained_on(base: str, tmp_path: Path) -> None:
@@ -221,6 +228,8 @@ def test_settings_out_of_range_are_refused_when_it_is_fitted(base: str) -> None:
     ):
         with pytest.raises(UserError, match=problem):
             tuner(base, **options).fit(*rows())
+    with pytest.raises(UserError, match="subject"):  # and before a base is looked for
+        LabelTuner("./no-such-base", subject="").fit(*rows())
 
 
 def test_numpy_numbers_are_numbers(base: str, tmp_path: Path) -> None:

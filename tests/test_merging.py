@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
+from peft.tuners.lora import LoraLayer
 
 from models import tiny_model
 from sentilora.adapters import AdapterSettings, attach
@@ -88,6 +90,26 @@ def test_what_is_not_finite_is_refused_and_nothing_merged() -> None:
         Merger(model).merge()
     assert all(torch.equal(weight, stored[name]) for name, weight in model.named_parameters())
     assert not any(getattr(module, "merged", False) for module in model.modules())
+
+
+def test_an_interrupted_merge_leaves_nothing_and_can_be_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = adapted("llama")
+    stored, merger = weights(model), Merger(model)
+    last = [module for module in model.modules() if isinstance(module, LoraLayer)][-1]
+    with monkeypatch.context() as patch:
+        patch.setattr(last, "merge", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            merger.merge()
+    assert not merger.merged
+    assert all(torch.equal(weight, stored[name]) for name, weight in model.named_parameters())
+    merger.merge()
+    merged = weights(model)
+    merger.merge()  # of what is merged already: nothing more
+    assert all(torch.equal(weight, merged[name]) for name, weight in model.named_parameters())
+    merger.unmerge()
+    assert all(torch.equal(weight, stored[name]) for name, weight in model.named_parameters())
 
 
 def test_a_quantised_base_is_refused() -> None:

@@ -14,7 +14,7 @@ is whole. Reading checks these; `classifier.load` also checks what the adapter d
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,9 @@ from sentilora.bases import BaseIdentity
 from sentilora.canary import Canary
 from sentilora.conformal import Conformal
 from sentilora.correction import Correction
+from sentilora.data import row_hash
 from sentilora.errors import UserError
-from sentilora.files import read_json, sha256, write_bytes, write_json
+from sentilora.files import looking_at, read_json, sha256, write_bytes, write_json
 from sentilora.task import Task
 
 WEIGHTS = "adapter_model.safetensors"
@@ -40,6 +41,7 @@ DESCRIPTION = "sentilora.json"
 ROWS = "rows.json"
 CARD = "README.md"
 HASHED = (WEIGHTS, PEFT_CONFIG, ROWS)
+FILES = frozenset({*HASHED, DESCRIPTION, CARD})
 FORMAT = 1
 
 
@@ -50,6 +52,11 @@ class RowHashes:
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+
+    @classmethod
+    def of(cls, **texts: Iterable[str]) -> RowHashes:
+        """Of the texts of each split."""
+        return cls(**{split: tuple(map(row_hash, rows)) for split, rows in texts.items()})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Sequence[str]]) -> RowHashes:
@@ -77,14 +84,8 @@ class Artifact:
 
         Raises `UserError` where there is none, or a file is missing or damaged.
         """
-        if not path.is_dir():
-            raise UserError(
-                f"There is no folder {path}. Give the folder that `sentilora train` wrote."
-            )
-        if not (path / DESCRIPTION).exists():
-            raise UserError(_what_it_is_instead(path))
-        values = read_json(path / DESCRIPTION, "The adapter's description")
-        _check_files(path, values)
+        with looking_at(path):
+            values = _checked_description(path)
         try:
             return cls(
                 path=path,
@@ -192,6 +193,16 @@ def _save_peft_files(path: Path, tuned: PeftModel, base: BaseIdentity) -> None:
             write_bytes(path / name, (staged / name).read_bytes())
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _checked_description(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        raise UserError(f"There is no folder {path}. Give the folder that `sentilora train` wrote.")
+    if not (path / DESCRIPTION).exists():
+        raise UserError(_what_it_is_instead(path))
+    values = read_json(path / DESCRIPTION, "The adapter's description")
+    _check_files(path, values)
+    return values
 
 
 def _check_files(path: Path, values: Mapping[str, Any]) -> None:

@@ -10,3 +10,9 @@ from __future__ import annotations
 
 class UserError(ValueError):
     """A problem that the user can solve; the message says how."""
+
+
+def first_line(error: Exception) -> str:
+    """What another library's error says first, to stand in a sentence; its kind where it says
+    nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

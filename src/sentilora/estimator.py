@@ -19,12 +19,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sentilora.adapters import AdapterSettings
-from sentilora.artifact import DESCRIPTION, RowHashes
+from sentilora.artifact import DESCRIPTION, FILES, RowHashes
 from sentilora.bases import LoadedBase, load_base, resolve
 from sentilora.classifier import Classifier
 from sentilora.cutting import LongTexts
 from sentilora.data import Example
-from sentilora.data.dataset import TRAIN, VALIDATION, row_hash
+from sentilora.data.dataset import TRAIN, VALIDATION
 from sentilora.data.splits import cut_splits
 from sentilora.devices import resolve_device
 from sentilora.errors import UserError
@@ -143,7 +143,8 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         if self.patience is not None:
             train, validation = _hold_out(texts, gold.tolist(), seed)
         settings = choose_settings(given, len(train.texts), len(validation.texts)).settings
-        tuning = prepare(self._load_base(), self._task(classes), adapter, seed)
+        task = self._task(classes)  # checked before a base is fetched
+        tuning = prepare(self._load_base(), task, adapter, seed)
         with tempfile.TemporaryDirectory(prefix="sentilora-") as folder:
             result = tune(tuning, train, validation, settings, Path(folder))
         self.classes_, self.history_ = classes, result.history
@@ -153,7 +154,8 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
             correction=result.correction,
             conformal=result.conformal,
         )
-        self._fitted = _Fitted(tuning, result, settings, _row_hashes(train, validation))
+        used = RowHashes.of(train=train.texts, validation=validation.texts, test=())
+        self._fitted = _Fitted(tuning, result, settings, used)
         return self
 
     def predict(self, X: Sequence[str]) -> NDArray[Any]:
@@ -173,7 +175,8 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         fitted, folder = self._fitted, Path(path)
-        if folder.is_dir() and any(folder.iterdir()) and not (folder / DESCRIPTION).exists():
+        there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        if there and (DESCRIPTION not in there or there - FILES):  # such as a run's run.json
             raise UserError(f"{folder} already holds other files. Choose a new folder.")
         save(
             fitted.tuning,
@@ -242,11 +245,3 @@ def _hold_out(texts: Sequence[str], gold: Sequence[int], seed: int) -> tuple[Lab
         for split in (TRAIN, VALIDATION)
     )
     return train, validation
-
-
-def _row_hashes(train: Labelled, validation: Labelled) -> RowHashes:
-    return RowHashes(
-        train=tuple(row_hash(text) for text in train.texts),
-        validation=tuple(row_hash(text) for text in validation.texts),
-        test=(),
-    )

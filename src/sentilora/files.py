@@ -1,14 +1,34 @@
-"""Writing that is whole or not there at all: a temporary name beside, fsync, then a rename."""
+"""Paths, and writing that is whole or not at all: a temporary name beside, fsync, then a rename."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sentilora.errors import UserError
+
+
+def expanded(name: str) -> Path:
+    """The path of that name, the user's folder in place of `~`; as it is for a user there isn't."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111 - Path's own raises then
+
+
+@contextmanager
+def looking_at(path: Path | str) -> Iterator[None]:
+    """Raises `UserError` where whether there is a `path` can't be told.
+
+    A folder above it may not be entered, or its name is longer than names can be.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{path} can't be looked at: {reason}. Give another path.") from error
 
 
 def write_json(path: Path, value: Any) -> None:

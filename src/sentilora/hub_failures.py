@@ -11,8 +11,3 @@ def hub_failures() -> tuple[type[Exception], ...]:
     # the root of the HTTP client's errors: httpx's, or its successor's
     of_client: type[Exception] = HfHubHTTPError.__bases__[0]
     return HFValidationError, of_client, RuntimeError, OSError
-
-
-def reason(error: Exception) -> str:
-    """The first line of what it says, to stand in a sentence."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -32,11 +32,13 @@ class Merger:
 
     @torch.no_grad()
     def merge(self) -> None:
-        """Put the update into the weights.
+        """Put the update into the weights, where it isn't there already.
 
-        Raises UserError for a quantised base, and where a merged weight isn't finite; nothing is
-        merged then.
+        Raises UserError for a quantised base, and where a merged weight isn't finite. Whatever is
+        raised, nothing is merged then.
         """
+        if self.merged:
+            return
         if self._quantized:
             raise UserError(
                 "An adapter can't be merged into a quantised base: rounding to so few bits would "
@@ -51,6 +53,9 @@ class Merger:
                 "The adapter can't be merged: a weight would no longer be a finite number. "
                 "Train it again, with a lower --learning-rate."
             ) from error
+        except BaseException:  # Ctrl-C, or memory that runs out
+            self.unmerge()
+            raise
 
     def _merge(self, layer: Any) -> None:
         weight = layer.get_base_layer().weight

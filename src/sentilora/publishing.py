@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError
 
 from sentilora.artifact import CARD, DESCRIPTION, PEFT_CONFIG, ROWS, WEIGHTS, Artifact
-from sentilora.errors import UserError
-
-# What the hub's HTTP client raises where there is no connection: httpx's, or its successor's.
-_NETWORK_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
+from sentilora.errors import UserError, first_line
+from sentilora.hub_failures import hub_failures
 
 
 def push_to_hub(
@@ -39,9 +36,9 @@ def push_to_hub(
             allow_patterns=[WEIGHTS, PEFT_CONFIG, DESCRIPTION, ROWS, CARD],
             commit_message="Add a sentilora adapter",
         )
-    except (HfHubHTTPError, _NETWORK_ERROR, OSError, ValueError) as error:
+    except hub_failures() as error:
         raise UserError(
-            f"{artifact.path} could not be published as {repo_id}: {str(error).rstrip('.')}. Log "
+            f"{artifact.path} could not be published as {repo_id}: {first_line(error)}. Log "
             "in with `hf auth login`, and check the name and your connection."
         ) from error
     return str(commit.repo_url)

@@ -14,13 +14,14 @@ from typing import Any
 from sentilora.adapters import AdapterSettings
 from sentilora.data import DataOptions
 from sentilora.errors import UserError
-from sentilora.files import read_json, write_json
+from sentilora.files import looking_at, read_json, write_json
 from sentilora.task import Task
 from sentilora.training import FOLDER as CHECKPOINTS
 from sentilora.training.settings import TrainSettings
 
 CONFIG = "run.json"
 ROOT = Path("runs")
+_LONGEST_NAME = 100  # of a folder that nobody named
 TRACKING = "tracking"  # the folder of what an experiment tracker keeps in a run's
 UNTRAINED = "step-000000"  # how the checkpoint before the first step is named
 
@@ -88,12 +89,14 @@ class RunConfig:
     @classmethod
     def read(cls, run_dir: Path) -> RunConfig:
         """The configuration of the run in `run_dir`; `UserError` where there is none."""
-        if not run_dir.is_dir():
+        with looking_at(run_dir):
+            there, holds_run = run_dir.is_dir(), (run_dir / CONFIG).exists()
+        if not there:
             raise UserError(
                 f"There is no folder {run_dir}. Give the folder of a run that `sentilora train` "
                 "started."
             )
-        if not (run_dir / CONFIG).exists():
+        if not holds_run:
             raise UserError(
                 f"{run_dir} holds no run ({CONFIG} is missing). Give a folder that "
                 "`sentilora train` wrote."
@@ -121,27 +124,32 @@ _PLAIN = (
 
 def absolute(name: str | None) -> str | None:
     """A path as one that holds from any folder; a name as it is."""
-    return str(Path(name).absolute()) if name is not None and Path(name).exists() else name
+    if name is not None and os.path.exists(name):  # noqa: PTH110 - Path's own may raise
+        return str(Path(name).absolute())
+    return name
 
 
 def check_output(output: Path | None) -> None:
     """Raise `UserError` where a run's folder, `output` or one in `ROOT`, could not be made."""
     folder = output or ROOT
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file, so no run can go there. Choose a folder with -o.")
-    if output is not None and output.is_dir() and any(output.iterdir()):
-        if (output / CONFIG).exists():
+    with looking_at(folder):
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder} is a file, so no run can go there. Choose a folder with -o.")
+        if output is not None and output.is_dir() and any(output.iterdir()):
+            if (output / CONFIG).exists():
+                raise UserError(
+                    f"{output} already holds another run. Choose another folder with -o, or "
+                    f"continue an unfinished run with `sentilora train --resume {output}`."
+                )
             raise UserError(
-                f"{output} already holds another run. Choose another folder with -o, or continue "
-                f"an unfinished run with `sentilora train --resume {output}`."
+                f"{output} already holds files. Choose an empty or a new folder with -o."
             )
-        raise UserError(f"{output} already holds files. Choose an empty or a new folder with -o.")
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        problem = "can't be written to" if there.is_dir() else "is a file"
-        raise UserError(
-            f"The folder {folder} can't be used: {there} {problem}. Choose another with -o."
-        )
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            problem = "can't be written to" if there.is_dir() else "is a file"
+            raise UserError(
+                f"The folder {folder} can't be used: {there} {problem}. Choose another with -o."
+            )
 
 
 @contextmanager
@@ -180,7 +188,7 @@ def _free_folder(model: str, data_name: str) -> Path:
     base = Path(model).name
     base = base[: -len(".gguf")] if base.lower().endswith(".gguf") else base
     # Hub names' slashes, and blanks, after which the commands that are printed couldn't be pasted
-    name = re.sub(r"[^\w.+-]+", "-", f"{base}-{data_name}".lower()).strip("-")
+    name = re.sub(r"[^\w.+-]+", "-", f"{base}-{data_name}".lower()).strip("-")[:_LONGEST_NAME]
     number = 1
     while (folder := ROOT / (name if number == 1 else f"{name}-{number}")).exists():
         number += 1

@@ -89,6 +89,7 @@ class Task:
         Sets of sentiment words are asked for the sentiment, any other set for the label.
         """
         check_labels(labels)
+        check_subject(subject)
         asked = asked_for(labels)
         name = subject.split()[-1].capitalize()
         template = (
@@ -172,6 +173,15 @@ def check_labels(labels: Sequence[str]) -> None:
     repeated = sorted({label for label in labels if list(labels).count(label) > 1})
     if repeated:
         raise UserError(f"The label {repeated[0]!r} stands twice in the label set; name each once.")
+
+
+def check_subject(subject: str) -> None:
+    """Raise `UserError` for a subject without a word."""
+    if not subject.strip():
+        raise UserError(
+            "The subject (--subject), which is what the instruction calls a text, is empty. Name "
+            "it, as in 'film review', or leave it out."
+        )
 
 
 def clean(text: str) -> str:

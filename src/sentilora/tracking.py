@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
-from sentilora.errors import UserError
+from sentilora.errors import UserError, first_line
 from sentilora.evaluation import Evaluation
 from sentilora.files import read_json, write_json
 from sentilora.runs import TRACKING
@@ -246,7 +246,7 @@ class Tracking(Reporter):
             yield self._tracker
         except Exception as error:  # libraries and servers of others: anything may be raised
             self._tracker = None
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             self._warn(f"The tracker {self._name} has failed ({reason}). The run goes on without.")
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from sentilora.artifact import Artifact, RowHashes, save_artifact
 from sentilora.bases import LoadedBase
 from sentilora.canary import Canary
 from sentilora.classifier import Classifier
-from sentilora.data import DataSet, row_hash
+from sentilora.data import DataSet
 from sentilora.data.dataset import HubAddress
 from sentilora.devices import return_freed_memory
 from sentilora.encoding import PromptEncoder, tokenizer_fingerprint
@@ -46,6 +47,7 @@ from sentilora.training import (
     TrainSettings,
     fit,
 )
+from sentilora.training.randomness import evaluating_blocks
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,13 @@ def checkpoint_gradients(base: LoadedBase) -> None:
 
     Raises UserError where its architecture can't.
     """
+
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        """What a block's forward pass is run in, and its repetition in the backward pass."""
+        return evaluating_blocks(base.model), evaluating_blocks(base.model)
+
     try:
-        base.model.activation_checkpointing_enable({"use_reentrant": False})
+        base.model.activation_checkpointing_enable({"use_reentrant": False, "context_fn": contexts})
         if base.model.device.type == "cpu":  # memory is what it is for
             return_freed_memory()
     except ValueError:
@@ -145,9 +152,7 @@ def finish(
     scoring: Scoring,
 ) -> Evaluation:
     """Measure the tuned adapter on the test rows, save it, and drop the run's checkpoints."""
-    rows = RowHashes(
-        **{split: _hashes(row.text for row in dataset.split(split)) for split in _SPLITS}
-    )
+    rows = RowHashes.of(**{split: labelled(dataset, split).texts for split in _SPLITS})
     classifier = Classifier(
         tuning.scorer,
         tuning.base.identity,
@@ -208,10 +213,6 @@ def save(
             evaluation=evaluation,
         ),
     )
-
-
-def _hashes(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(row_hash(text) for text in texts)
 
 
 _SPLITS = ("train", "validation", "test")

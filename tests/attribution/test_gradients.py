@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from models_in_memory import TASK, random_classifier
 from torch import Tensor
 
+from narrow_device import NarrowDevice
 from reference import plain_label_ids
 from sentilora.attribution import attribute, gradients
 from sentilora.encoding import PromptEncoder
@@ -117,6 +118,14 @@ def test_a_residual_that_is_large_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     total = sum(attribution.scores)  # type: ignore[arg-type]
     assert abs(attribution.residual) > 1e-3  # type: ignore[arg-type]
     assert attribution.residual == pytest.approx(total - gain, abs=1e-6)
+
+
+def test_a_device_without_float64_gives_the_same() -> None:
+    classifier = random_classifier()
+    expected = attribute(classifier, TEXT, method="gradients")
+    with NarrowDevice():
+        found = attribute(classifier, TEXT, method="gradients")
+    assert found == expected
 
 
 def test_the_model_is_left_as_it_was() -> None:

@@ -16,8 +16,7 @@ from tiny_models import byte_level_tokenizer, tiny_model
 from hub_client import FAILURES
 from sentilora.bases import load_base, prepare_base, resolve
 from sentilora.bases.types import BaseIdentity
-from sentilora.errors import UserError
-from sentilora.hub_failures import reason
+from sentilora.errors import UserError, first_line
 from sentilora.planning.reading import read_shape
 
 
@@ -238,7 +237,7 @@ def test_a_download_that_fails_says_why(
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
     for ask in (lambda name: load_base(resolve(name)), read_shape):
-        with pytest.raises(UserError, match=re.escape(reason(error))) as caught:
+        with pytest.raises(UserError, match=re.escape(first_line(error))) as caught:
             ask("somebody/some-model")
         assert "\n" not in str(caught.value)
 

@@ -154,6 +154,7 @@ def test_no_room_for_a_text(train_on: Callable[..., str], data: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "value"),
     [
+        ("--subject", " "),
         ("--rank", "0"),
         ("--rank", "1000"),
         ("--alpha", "nan"),
@@ -248,7 +249,8 @@ def test_an_unknown_model_offline(train_base: Callable[..., str]) -> None:
     assert "someone/no-such-model" in message
     assert "smollm2" in message  # a way out
     assert "sentilora bases" in message
-    assert "no such file or folder" in train_base("./no-such-model")
+    for path in ("./no-such-model", "~no-such-user/model"):
+        assert "no such file or folder" in train_base(path)
 
 
 def test_a_revision_of_what_has_none(train_base: Callable[..., str], tiny_base: Path) -> None:
@@ -279,6 +281,19 @@ def test_a_folder_that_holds_files(train_on: Callable[..., str], here: Path) -> 
 def test_a_file_where_the_folder_would_be(train_on: Callable[..., str], data: Path) -> None:
     assert "reviews.csv is a file" in train_on(data, "-o", "reviews.csv")
     assert "reviews.csv is a file" in train_on(data, "-o", "reviews.csv/run")
+
+
+LONG = "x" * 300  # a name that no file can have; a folder that can't be entered is told likewise
+
+
+@pytest.mark.parametrize("option", ["--model", "-o"])
+def test_a_name_longer_than_names_can_be(option: str, train_on: Callable[..., str]) -> None:
+    assert "can't be looked at" in train_on("nothing.csv", option, LONG)
+
+
+@pytest.mark.parametrize("arguments", [("train", "--resume"), ("evaluate",)])
+def test_a_run_of_a_name_longer_than_names_can_be(arguments: tuple[str, ...]) -> None:
+    assert "can't be looked at" in run(*arguments, LONG).error
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")

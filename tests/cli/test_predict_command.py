@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
-from command import CACHE, environment, on_terminal, run, start
+from command import CACHE, Process, environment, on_terminal, run, start
 from samples import reviews
 
 FP32 = ("--dtype", "float32")
@@ -276,6 +278,38 @@ main()
     assert ended.stderr == "Interrupted.\n"
     assert sorted(path.name for path in here.iterdir()) == ["in.jsonl", "out.jsonl"]
     assert (here / "out.jsonl").read_text() == "of an earlier job\n"
+
+
+def test_ctrl_c_ends_it_while_it_waits_for_a_line(adapter: Path) -> None:
+    code = f"""
+import signal, sys
+from sentilora import batch
+from sentilora.cli import main
+class Lines(batch.LineSource):
+    def __iter__(self):
+        print("waiting", file=sys.stderr, flush=True)
+        return super().__iter__()
+batch.LineSource = Lines
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.argv = ["sentilora", "predict", {str(adapter)!r}, "-", *{FP32!r}]
+main()
+"""
+    reader, writer = os.pipe()  # nothing is written, and it isn't closed, as by one who thinks
+    child = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=environment(),
+        stdin=reader,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        outcome = Process(child).signal_after("waiting", signal.SIGINT)
+    finally:
+        child.kill()
+        os.close(reader)
+        os.close(writer)
+    assert outcome.code == 130, outcome.err
+    assert outcome.err == "waiting\nInterrupted.\n"
 
 
 def test_a_reader_that_goes_away_is_no_failure_to_report(adapter: Path) -> None:

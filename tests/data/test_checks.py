@@ -130,11 +130,12 @@ def test_a_label_absent_from_train_or_validation_is_refused(split: str) -> None:
 
 
 def test_a_label_absent_from_test_is_said() -> None:
-    both = (("a", 0), ("b", 1))
-    splits = {name: examples(name, *both) for name in (TRAIN, VALIDATION)}
-    (note,) = checks.require_every_label({**splits, TEST: []}, ("negative", "x"), (), "mine")
-    assert "'negative', 'x'" in note
-    assert checks.require_every_label(splits, LABELS, (), "mine") == []
+    labels, all_three = (*LABELS, "neutral"), (("a", 0), ("b", 1), ("c", 2))
+    splits = {name: examples(name, *all_three) for name in (TRAIN, VALIDATION)}
+    lacking = {**splits, TEST: examples(TEST, ("d", 1))}
+    (note,) = checks.require_every_label(lacking, labels, (TEST,), "mine")
+    assert "'negative', 'neutral'" in note
+    assert checks.require_every_label(splits, labels, (), "mine") == []
 
 
 def test_report_lines_and_limits() -> None:

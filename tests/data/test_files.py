@@ -294,6 +294,20 @@ def test_parquet_with_invalid_utf8(tmp_path: Path) -> None:
     assert list(errors(table)) == [2]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [pa.array([0, 2**62, None], pa.timestamp("us")), pa.array([0, 2**31 - 1, None], pa.date32())],
+    ids=["time", "date"],
+)
+def test_parquet_with_a_date_that_python_has_not(values: pa.Array, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a", "b", "c"], "at": values}), tmp_path / "a.pq")
+    table = open_table(tmp_path / "a.pq")
+    assert [record.values["text"] for record in table] == ["a", "b", "c"]
+    assert [record.values["at"] for record in table] == [values[0].as_py(), None, None]
+    assert list(errors(table)) == [2]
+    assert errors(table)[2].startswith("unreadable: what stands in 'at'")
+
+
 def test_damaged_files(tmp_path: Path, write: Write) -> None:
     pq.write_table(pa.table({"text": ["a"] * 1000}), tmp_path / "a.parquet")
     whole = (tmp_path / "a.parquet").read_bytes()

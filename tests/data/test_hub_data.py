@@ -15,8 +15,7 @@ from datasets.exceptions import DatasetNotFoundError
 from hub_client import FAILURES
 from sentilora.data import DataOptions, load_data
 from sentilora.data.dataset import HubAddress
-from sentilora.errors import UserError
-from sentilora.hub_failures import reason
+from sentilora.errors import UserError, first_line
 
 Loader = Callable[[DatasetDict], list[tuple[str, Any]]]
 
@@ -179,7 +178,8 @@ def test_columns_and_splits_that_are_missing(serve: Loader) -> None:
         (DatasetNotFoundError("Dataset 'a/b' doesn't exist"), "no data set of that name"),
         (ConnectionError("Couldn't reach 'a/b' on the Hub"), "cannot be reached"),
         (ValueError("Config name is missing.\nPlease pick one"), "Config name is missing"),
-        *((error, re.escape(reason(error))) for error in FAILURES),
+        *((error, re.escape(first_line(error))) for error in FAILURES),
+        (RuntimeError("Dataset scripts are no longer supported"), "scripts are no longer"),
     ],
 )
 def test_what_goes_wrong_at_the_hub_is_an_error_with_ways_out(

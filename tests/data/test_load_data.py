@@ -191,6 +191,7 @@ def test_columns_named_and_subject_given(tmp_path: Path) -> None:
             "train split of .* has no row labelled 'negative'",
         ),
         ([*good_rows(), ("single", "mixed")], DataOptions(), "validation split .* 'mixed'"),
+        (good_rows(4), DataOptions(), "test split .* 'negative', 'positive', as there are"),
         (good_rows(), DataOptions(labels=("only",)), "two or more"),
         (good_rows(), DataOptions(revision="main"), "revision"),
     ],
@@ -228,7 +229,10 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
         load_data(str(tmp_path))
 
 
-@pytest.mark.parametrize("spec", ["no-such.csv", "no/such/folder", "./nothing", "a b", "x" * 300])
+@pytest.mark.parametrize(
+    "spec",
+    ["no-such.csv", "no/such/folder", "./nothing", "a b", "x" * 300, "~nobody-here/x.csv"],
+)
 def test_nothing_of_that_name(spec: str) -> None:
     with pytest.raises(UserError):
         load_data(spec)

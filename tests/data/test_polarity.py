@@ -67,9 +67,17 @@ def test_half_a_pair_is_refused(tmp_path: Path) -> None:
             load_data(str(spec), DataOptions(purpose="evaluate"))
 
 
-def test_damaged_gzip_is_an_error_for_people(tmp_path: Path) -> None:
+PACKED = gzip.compress(b"x\n" * 1000)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [PACKED[:-12], PACKED[:14] + b"\xff" * 8 + PACKED[22:], b"x"],
+    ids=["ends early", "garbled", "none"],
+)
+def test_damaged_gzip_is_an_error_for_people(content: bytes, tmp_path: Path) -> None:
     write_pair(tmp_path)
     (tmp_path / "rt-polarity.neg").unlink()
-    (tmp_path / "rt-polarity.neg.gz").write_bytes(gzip.compress(b"x\n" * 1000)[:-12])
-    with pytest.raises(UserError, match="damaged"):
+    (tmp_path / "rt-polarity.neg.gz").write_bytes(content)
+    with pytest.raises(UserError, match="not whole gzip data"):
         load_data(str(tmp_path))

@@ -7,6 +7,7 @@ import datetime
 import decimal
 import gzip
 import json
+import math
 import os
 import resource
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,8 +24,9 @@ from sentilora.data.writing import Row, open_writer
 from sentilora.errors import UserError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | st.integers() | FINITE | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=6,
 )
@@ -88,7 +90,7 @@ def test_round_trip_of_json(tmp_path_factory: pytest.TempPathFactory, rows: list
             {
                 "text": TEXT | st.none(),
                 "n": st.integers(-(2**63), 2**63 - 1) | st.none(),
-                "x": st.floats(allow_nan=False) | st.none(),
+                "x": FINITE | st.none(),
                 "b": st.booleans() | st.none(),
             }
         ),
@@ -103,6 +105,15 @@ def test_json_to_parquet_and_back(
     write_rows(folder / "a.jsonl", [], rows)
     copy(folder / "a.jsonl", folder / "a.parquet")
     assert read_rows(folder / "a.parquet") == rows
+
+
+def test_numbers_that_are_not_finite_are_text_in_json(tmp_path: Path) -> None:
+    table = pa.table({"x": [math.nan, 1.5], "more": [[{"y": [math.inf]}], []], "ß": ["é", "è"]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    copy(tmp_path / "a.parquet", tmp_path / "a.jsonl")
+    first, second = (tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()
+    assert first == '{"x": "nan", "more": [{"y": ["inf"]}], "ß": "é"}'
+    assert second == '{"x": 1.5, "more": [], "ß": "è"}'
 
 
 def copy(source: Path, target: Path) -> None:

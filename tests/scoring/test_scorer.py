@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from models import ARCHITECTURES, tiny_model, with_lora
+from narrow_device import NarrowDevice
 from reference import (
     greedy_tokens,
     in_float64,
@@ -23,7 +24,10 @@ from sentilora.scoring import LabelScorer, Scores
 from sentilora.scoring.frozen import FrozenEngine
 from sentilora.scoring.scorer import TOKEN_BUDGET
 from sentilora.task import Task
+from sentilora.training.randomness import training_mode
+from sentilora.tuning import checkpoint_gradients
 from tiny_tokenizers import TINY, byte_level
+from tuned import base_in_memory
 
 INSTRUCTION = "Text: {text}\nSentiment:"
 TASKS = {
@@ -199,15 +203,21 @@ def test_gradients_of_the_loss_over_labels(architecture: str) -> None:
         assert (a - b).abs().max() <= 1e-4 * b.abs().max()
 
 
-def test_gradient_checkpointing_changes_nothing() -> None:
-    """It makes the model drop its cache, and so the shared instruction with it."""
+@pytest.mark.parametrize("architecture", ["llama", "opt", "falcon"])
+def test_gradient_checkpointing_changes_nothing(architecture: str) -> None:
+    """It makes the model drop its cache, and so the shared instruction with it; and blocks go by
+    the flag of training, by which some drop out as well."""
     gradients = []
     for checkpointing in (False, True):
-        model = with_lora(tiny_model("llama"), "llama")
+        base = base_in_memory(tiny_model(architecture))
+        base.model.config.hidden_dropout = 0.5  # of Falcon's blocks; OPT's have 0.1
+        if architecture == "opt":
+            base.model.model.decoder.layerdrop = 1.0
+        model = with_lora(base.model, architecture)
         scorer = scorer_for(model)
         if checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
-        model.train()
+            checkpoint_gradients(base)
+        training_mode(model)
         loss = scorer.loss(scorer.encoder.encode(TEXTS), [0] * len(TEXTS)).mean()
         weights = [p for p in model.parameters() if p.requires_grad]
         gradients.append([loss.detach(), *torch.autograd.grad(loss, weights)])
@@ -229,6 +239,19 @@ def test_bf16_is_no_further_from_fp32_than_the_plain_path(architecture: str) -> 
             exact = plain(model.float(), scorer, texts).numpy()  # of the same, rounded, weights
         fast[-1], slow[-1] = np.abs(fast[-1] - exact), np.abs(slow[-1] - exact)
     assert 0 < np.mean(fast) <= 1.25 * np.mean(slow)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma"])
+def test_a_device_without_float64_gives_the_same(architecture: str) -> None:
+    model = tiny_model(architecture)
+    for task in TASKS.values():
+        scorer = scorer_for(model, task)
+        prompts = scorer.encoder.encode(TEXTS)
+        expected, probabilities = scorer.score_prompts(prompts), scorer.probabilities(prompts)
+        with NarrowDevice():
+            found, told = scorer.score_prompts(prompts), scorer.probabilities(prompts)
+        assert (found.log_probs == expected.log_probs).all()
+        assert (told == probabilities).all()
 
 
 # Batches ------------------------------------------------------------------------------------------

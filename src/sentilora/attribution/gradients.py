@@ -123,22 +123,22 @@ class _Path:
     def integral(self, points: int) -> NDArray[np.float64]:
         """[T] each token's credit, by so many points."""
         nodes, weights = np.polynomial.legendre.leggauss(points)  # on [-1, 1]
-        total = torch.zeros(self.end.shape, dtype=torch.float64, device=self.end.device)
+        total = torch.zeros(self.end.shape, dtype=torch.float64)  # on the CPU: MPS has none
         size = max(1, _TOKENS // self.end[..., 0].numel())
         for first in range(0, points, size):
             part = slice(first, first + size)
             x = self._at((nodes[part] + 1) / 2).requires_grad_()
             (slope,) = torch.autograd.grad(self._log_odds(x).sum(), x)
-            weight = torch.as_tensor(weights[part] / 2, device=total.device)
-            total += torch.einsum("s,sbtd->btd", weight, slope.double())
-        credits = (total * self.step.double()).sum(dim=(0, 2))
-        return credits[: self.tokens].cpu().numpy()
+            weight = torch.as_tensor(weights[part] / 2)
+            total += torch.einsum("s,sbtd->btd", weight, slope.cpu().double())
+        credits = (total * self.step.cpu().double()).sum(dim=(0, 2))
+        return credits[: self.tokens].numpy()
 
     def _at(self, shares: Any) -> Tensor:
         """[S, B, T', D] the embeddings at shares of the way."""
-        share = torch.as_tensor(shares, dtype=torch.float64, device=self.end.device)
+        share = torch.as_tensor(shares, dtype=torch.float64)
         back = (share - 1).to(self.end.dtype).view(-1, 1, 1, 1)
-        return self.end + back * self.step
+        return self.end + back.to(self.end.device) * self.step
 
     def _log_odds(self, x: Tensor) -> Tensor:
         """[S] of embeddings [S, B, T', D], by the model's own forward."""
@@ -156,5 +156,6 @@ class _Path:
 def _average(embed: Any) -> Tensor:
     """[D] the mean of all embeddings, as the model is given them (Gemma scales them)."""
     ids = torch.arange(embed.weight.shape[0], device=embed.weight.device)
-    sums = [embed(part).double().sum(dim=0) for part in ids.split(_EMBEDDINGS)]
-    return (torch.stack(sums).sum(dim=0) / len(ids)).to(embed.weight.dtype)
+    sums = [embed(part).cpu().double().sum(dim=0) for part in ids.split(_EMBEDDINGS)]
+    average = torch.stack(sums).sum(dim=0) / len(ids)
+    return average.to(embed.weight.dtype).to(embed.weight.device)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sentilora.errors import UserError
-from sentilora.files import read_json
+from sentilora.files import expanded, read_json
 
 CACHE_VARIABLE = "SENTILORA_CACHE"
 RECORD_FILE = "sentilora_base.json"
@@ -27,7 +27,7 @@ BASE_FORMAT = 1  # raise it when converted folders are made differently: old one
 def cache_dir() -> Path:
     """The cache folder; it need not exist."""
     if chosen := os.environ.get(CACHE_VARIABLE):
-        return Path(chosen).expanduser().absolute()
+        return expanded(chosen).absolute()
     from platformdirs import user_cache_path
 
     return user_cache_path("sentilora", appauthor=False)

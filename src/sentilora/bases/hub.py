@@ -10,9 +10,9 @@ import re
 from pathlib import Path
 
 from sentilora.bases.fingerprint import tensor_table
-from sentilora.errors import UserError
+from sentilora.errors import UserError, first_line
 from sentilora.files import read_json
-from sentilora.hub_failures import hub_failures, reason
+from sentilora.hub_failures import hub_failures
 
 _WANTED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "README.md"]
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -61,8 +61,8 @@ def hub_folder(name: str, revision: str | None, *, trust_remote_code: bool = Fal
         ) from error
     except hub_failures() as error:
         raise UserError(
-            f"The Hub model {name} can't be fetched: {reason(error)}. Check the connection, the "
-            "proxy and the free space for the Hub's cache, and try again: whole files are kept."
+            f"The Hub model {name} can't be fetched: {first_line(error)}. Check the connection, "
+            "the proxy and the free space for the Hub's cache, and try again: whole files are kept."
         ) from error
     return Path(folder)
 

@@ -20,7 +20,7 @@ from sentilora.bases.hub import (
 from sentilora.bases.quantization import check_available, loading_arguments, parse_kind, settle
 from sentilora.bases.types import Base, BaseIdentity, LoadedBase, PreparedBase
 from sentilora.errors import UserError
-from sentilora.files import read_json
+from sentilora.files import expanded, looking_at, read_json
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,8 @@ def resolve(name: str, revision: str | None = None) -> Base:
     Raises:
         UserError: a path where nothing is, or a revision for something that has none.
     """
-    base = _resolve(name, revision)
+    with looking_at(name):
+        base = _resolve(name, revision)
     if revision is not None and base.origin != "hub":
         raise UserError(f"{name} is not on the Hub, so it has no revision {revision!r}.")
     return base
@@ -48,7 +49,7 @@ def resolve(name: str, revision: str | None = None) -> Base:
 def _resolve(name: str, revision: str | None) -> Base:
     if name in INDEX_BASES:
         return Base(name, "index")
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_file() and path.suffix.lower() == ".gguf":
         return Base(name, "gguf", path=path.absolute())
     if name and path.is_dir() and not _hides_hub_base(name, path):

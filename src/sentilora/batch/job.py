@@ -1,16 +1,16 @@
 """Scoring rows that don't fit in memory: a window at a time, in order, none left out.
 
 The scorer gets as many texts at once as a window has good rows and groups them by length as it
-likes; while it is at work the next window is read and its texts are prepared (tokenised). A bad
-row (no text in it, undecodable, or one that the scorer fails on) is written with an error in place
-of its prediction; it never ends the job.
+likes; while it is at work the texts of the next window are prepared (tokenised). A bad row (no text
+in it, undecodable, or one that the scorer fails on) is written with an error in place of its
+prediction; it never ends the job.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from sentilora.batch.columns import AddedColumns
 from sentilora.data.table import Record
 from sentilora.data.writing import Writer
+from sentilora.errors import first_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     Score = Callable[[list[Any]], tuple[Any, ...]]  # the fields of `Predictions`
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _FIRST_FAILED = 5  # rows named in the summary
 
@@ -116,7 +118,7 @@ def predict_rows(
     """
     records = iter(records)
     windows = iter(lambda: list(islice(records, batch_rows)), [])
-    for window in _one_ahead(_Window.of(each, text_column, prepare) for each in windows):
+    for window in _one_ahead(lambda each: _Window.of(each, text_column, prepare), windows):
         outcomes = iter(_score(score, prepare, window.texts, window.prepared))
         for record, problem in zip(window.records, window.problems, strict=True):
             outcome = _Outcome(error=problem) if problem is not None else next(outcomes)
@@ -126,13 +128,20 @@ def predict_rows(
             yield {**record.values, **dict(zip(added.names, cells, strict=True))}
 
 
-def _one_ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items, each made in another thread while the one before it is used."""
-    with ThreadPoolExecutor(1, thread_name_prefix="sentilora-reader") as reader:
-        pending = reader.submit(lambda: list(islice(items, 1)))  # none at the end
-        while item := pending.result():
-            pending = reader.submit(lambda: list(islice(items, 1)))
-            yield from item
+def _one_ahead(make: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
+    """`make` of each item, in another thread while the one before it is used.
+
+    The items are asked for in this thread: Ctrl-C can't end another that waits for a line.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="sentilora-preparer") as maker:
+        pending: Future[U] | None = None
+        for item in items:
+            ahead = maker.submit(make, item)
+            if pending is not None:
+                yield pending.result()
+            pending = ahead
+        if pending is not None:
+            yield pending.result()
 
 
 @dataclass(frozen=True)
@@ -192,8 +201,8 @@ def _score(
         found = Predictions(*score(prepare(texts) if prepared is None else prepared))
     except Exception as error:  # whatever one row brings about must not cost the others
         if len(texts) == 1:
-            reason = str(error).strip().partition("\n")[0]
-            return [_Outcome(error=f"scoring failed: {type(error).__name__}: {reason}")]
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            return [_Outcome(error=f"scoring failed: {reason}")]
         middle = len(texts) // 2
         first, second = (None, None) if prepared is None else (prepared[:middle], prepared[middle:])
         return _score(score, prepare, texts[:middle], first) + _score(

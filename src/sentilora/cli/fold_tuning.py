@@ -45,9 +45,7 @@ class Tuning:
                 "--gradient-checkpointing as `sentilora plan` has them."
             )
         if "track" in given:
-            raise UserError(
-                "--options: --track is for one run, and an audit has one for each fold."
-            )
+            raise UserError("--options: --track is for one run; an audit has one for each fold.")
         params = {**defaults, **own, **given}
         adapter, wanted = tuning_settings(params, given)
         device = resolve_device(params["device"])

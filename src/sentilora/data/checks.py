@@ -189,7 +189,8 @@ def require_every_label(
     Raises
     ------
     UserError
-        Where a label is absent from train or validation.
+        Where a label is absent from train or validation, or test is empty: better now than when
+        all is trained.
     """
     notes = []
     for split, rows in splits.items():
@@ -198,12 +199,12 @@ def require_every_label(
             continue
         named = ", ".join(repr(label) for label in absent[:FIRST_ROWS])
         lack = f"the {split} split of {name} has no row labelled {named}"
-        if split == TEST:
+        if split == TEST and rows:
             notes.append(f"{_sentence(lack)}: the test result says nothing of it.")
         elif split in cut_off:
             raise UserError(
                 f"{_sentence(lack)}, as there are too few rows of it to cut a {split} split off. A "
-                "label needs at least two different texts, better ten or more: add rows, or "
+                "label needs at least three different texts, better ten or more: add rows, or "
                 "take the label out."
             )
         else:

@@ -16,6 +16,7 @@ from typing import Literal
 
 from sentilora.data.columns import find_label_column, find_text_column
 from sentilora.errors import UserError
+from sentilora.task import check_subject
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
@@ -75,6 +76,10 @@ class DataOptions:
     seed: int = 0
     revision: str | None = None
     purpose: Purpose = "train"
+
+    def __post_init__(self) -> None:
+        if self.subject is not None:
+            check_subject(self.subject)
 
     def columns(self, there: Sequence[str]) -> tuple[str, str]:
         """The text column and the label column among those that there are.

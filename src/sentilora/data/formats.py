@@ -33,20 +33,24 @@ class FileFormat:
     gzipped: bool
 
 
-def file_format(path: Path) -> FileFormat:
-    """The format that the suffix of `path` names, in any case.
-
-    Raises `UserError`, listing the known suffixes, for any other suffix.
-    """
+def known_format(path: Path) -> FileFormat | None:
+    """The format that the suffix of `path` names, in any case; None for any other suffix."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     gzipped = suffixes[-1:] == [".gz"]
     suffix = "".join(suffixes[:-1][-1:] if gzipped else suffixes[-1:])
-    if suffix not in FORMAT_OF_SUFFIX:
+    known = FORMAT_OF_SUFFIX.get(suffix)
+    return FileFormat(known, suffix, gzipped) if known else None
+
+
+def file_format(path: Path) -> FileFormat:
+    """As `known_format`; raises `UserError`, listing the known suffixes, for any other suffix."""
+    known = known_format(path)
+    if known is None:
         raise UserError(
             f"The name of '{path}' does not say which format it is in. Known are {KNOWN_SUFFIXES}: "
             "rename the file or convert it."
         )
-    return FileFormat(FORMAT_OF_SUFFIX[suffix], suffix, gzipped)
+    return known
 
 
 def looks_like_file(argument: str) -> bool:
@@ -54,6 +58,5 @@ def looks_like_file(argument: str) -> bool:
     that by its suffix should be (and then its absence is worth an error)."""
     if os.path.isfile(argument):  # noqa: PTH113 - Path.is_file raises for a text of a name's length
         return True
-    suffixes = [suffix for suffix in Path(argument).suffixes if suffix.lower() != ".gz"]
-    known = bool(suffixes) and suffixes[-1].lower() in FORMAT_OF_SUFFIX
-    return known and not any(character.isspace() for character in argument)
+    known = known_format(Path(argument))
+    return known is not None and not any(character.isspace() for character in argument)

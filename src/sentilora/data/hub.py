@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from sentilora.data.catalog import KnownSet, known_set
 from sentilora.data.dataset import SPLIT_NAMES, DataOptions, HubAddress, RawData, RawRow
-from sentilora.errors import UserError
-from sentilora.hub_failures import hub_failures, reason
+from sentilora.errors import UserError, first_line
+from sentilora.hub_failures import hub_failures
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
-SHOWN = 0
 _NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.\w+$")
 _WAYS_OUT = (
@@ -113,11 +112,11 @@ def _load(path: str, revision: str | None, known: KnownSet | None) -> DatasetDic
     except ConnectionError as error:
         raise UserError(
             f"There is no file or folder {path!r}, and the Hugging Face Hub cannot be reached to "
-            f"look for a data set of that name ({reason(error)}). {_WAYS_OUT}"
+            f"look for a data set of that name ({first_line(error)}). {_WAYS_OUT}"
         ) from error
-    except (DatasetsError, ValueError, *hub_failures()) as error:
+    except (DatasetsError, ValueError, *hub_failures()) as error:  # RuntimeError: of scripts, too
         raise UserError(
-            f"The data set {path} cannot be loaded: {reason(error)}. {_WAYS_OUT}"
+            f"The data set {path} cannot be loaded: {first_line(error)}. {_WAYS_OUT}"
         ) from error
 
 

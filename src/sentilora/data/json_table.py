@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from sentilora.data.cells import encodable
 from sentilora.data.decoding import TextFile, without_marks
 from sentilora.data.formats import FileFormat
 from sentilora.data.json_array import array_elements
 from sentilora.data.table import Record, Table
 from sentilora.errors import UserError
+from sentilora.task import clean
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -119,7 +119,7 @@ class JsonTable(Table):
             why = f" Its first row is {problem}." if problem else ""
             raise UserError(f"'{self.path}' holds no JSON object with a key in it.{why}")
         for name in self._kinds:
-            if encodable(name) != name:
+            if clean(name) != name:
                 raise UserError(f"'{self.path}' has a key, {name!a}, that no encoding can hold.")
 
 

@@ -97,11 +97,14 @@ def _rows(batch: pa.RecordBatch) -> Iterator[tuple[dict[str, object], str | None
 
 
 def _cells(column: pa.Array, name: str, errors: dict[int, str]) -> list[object]:
-    """The column's values; a string that isn't valid UTF-8 is put down in `errors` by its row."""
+    """The column's values; what Python can't hold is put down in `errors` by its row.
+
+    That is a string that isn't valid UTF-8, or a date or time beyond the year 9999.
+    """
     try:
         values: list[object] = column.to_pylist()
         return values
-    except UnicodeDecodeError:
+    except (ValueError, OverflowError):
         return [_cell(column, index, name, errors) for index in range(len(column))]
 
 
@@ -113,3 +116,6 @@ def _cell(column: pa.Array, index: int, name: str, errors: dict[int, str]) -> ob
         byte = error.object[error.start]
         errors[index] = f"undecodable: the byte 0x{byte:02X} in {name!r} cannot be read as UTF-8"
         return error.object.decode("utf-8", "replace")
+    except (ValueError, OverflowError) as error:
+        errors[index] = f"unreadable: what stands in {name!r} cannot be used ({error})"
+        return None

@@ -13,9 +13,11 @@ characters where there are dashes and quotation marks); copies in UTF-8 are abou
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 
 from sentilora.data.dataset import TEST, TRAIN, VALIDATION, RawData, RawRow
+from sentilora.data.decoding import damaged_gzip
 from sentilora.errors import UserError
 
 STEM = "rt-polarity"
@@ -70,8 +72,8 @@ def _lines(path: Path) -> list[str]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             content = file.read()
-    except (gzip.BadGzipFile, EOFError) as error:
-        raise UserError(f"{path} is damaged ({error}). Fetch it again.") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise damaged_gzip(path, error) from error
     lines = _decoded(content).removesuffix("\n").split("\n")  # never at \x85 or \x0b: part of texts
     return [line.strip() for line in lines]
 

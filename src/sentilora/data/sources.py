@@ -13,11 +13,12 @@ from pathlib import Path
 from sentilora.data.catalog import known_set
 from sentilora.data.dataset import ALL, SPLIT_NAMES, SPLITS, DataOptions, RawData, RawRow
 from sentilora.data.files import open_table
-from sentilora.data.formats import FORMAT_OF_SUFFIX
+from sentilora.data.formats import known_format
 from sentilora.data.hub import is_hub_folder, is_hub_name, read_hub, read_hub_folder
 from sentilora.data.polarity import find_pair, read_pair
 from sentilora.data.reviews import read_bundled
 from sentilora.errors import UserError
+from sentilora.files import expanded
 
 SHOWN = 10  # of the names in a folder without data
 
@@ -47,17 +48,12 @@ def read_source(spec: str | None, options: DataOptions) -> RawData:
 
 
 def _read_named(spec: str, options: DataOptions) -> RawData:
-    path = Path(spec).expanduser()
-    if not path.exists() and is_hub_name(spec) and not has_table_suffix(path):
+    path = expanded(spec)
+    if not path.exists() and is_hub_name(spec) and known_format(path) is None:
         return read_hub(spec, options)
     _no_revision(options)
     read = _read_folder if path.is_dir() else _read_file
     return read(path, spec, options)
-
-
-def has_table_suffix(path: Path) -> bool:
-    """Whether a name ends like a file of rows, gzipped or not."""
-    return Path(path.name.lower().removesuffix(".gz")).suffix in FORMAT_OF_SUFFIX
 
 
 def _no_revision(options: DataOptions) -> None:
@@ -103,7 +99,7 @@ def _split_files(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         part = SPLIT_NAMES.get(path.name.partition(".")[0].lower())
-        if part is None or not path.is_file() or not has_table_suffix(path):
+        if part is None or not path.is_file() or known_format(path) is None:
             continue
         if part in found:
             raise UserError(

@@ -6,6 +6,7 @@ is, and is a base like any other for whatever else reads the Hub's layout.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def load_merged(
 
 def is_export(path: Path) -> bool:
     """Whether a folder holds an exported model."""
-    return (path / EXPORT).is_file()
+    return os.path.isfile(path / EXPORT)
 
 
 def frozen(path: Path) -> Artifact | Description:

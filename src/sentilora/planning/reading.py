@@ -9,9 +9,9 @@ from typing import Any
 from sentilora.bases.catalog import INDEX_BASES
 from sentilora.bases.loading import resolve
 from sentilora.bases.types import Base
-from sentilora.errors import UserError
+from sentilora.errors import UserError, first_line
 from sentilora.files import read_json
-from sentilora.hub_failures import hub_failures, reason
+from sentilora.hub_failures import hub_failures
 from sentilora.planning.shape import ModelShape, known_shape, stored_bytes
 from sentilora.planning.table import CONFIGURATIONS
 
@@ -69,7 +69,7 @@ def _from_hub(base: Base) -> Mapping[str, Any]:
     except hub_failures() as error:
         raise UserError(
             f"The configuration of {base.name} can't be had: it is no file or folder here, and the "
-            f"Hub didn't give it ({reason(error)}). Without a network, give a model folder, "
+            f"Hub didn't give it ({first_line(error)}). Without a network, give a model folder, "
             f"a GGUF file, or one of {', '.join(CONFIGURATIONS)}."
         ) from error
 

@@ -98,7 +98,7 @@ class LabelScorer:
         def take(batch: Batch, prepared: Any) -> None:
             terms, chosen = self._engine.terms(batch, prepared)
             slots = batch.term_slots.cpu().numpy()
-            np.add.at(log_probs, slots, terms.double().cpu().numpy())
+            np.add.at(log_probs, slots, terms.cpu().double().numpy())  # MPS has no float64
             np.logical_and.at(greedy, slots, chosen.cpu().numpy())
 
         self._infer(prompts, take, progress)
@@ -123,7 +123,7 @@ class LabelScorer:
         logits = np.zeros(len(prompts) * len(self.encoder.label_ids))
 
         def take(batch: Batch, prepared: Any) -> None:
-            found = self._engine.token_logits(batch, prepared).double().cpu().numpy()
+            found = self._engine.token_logits(batch, prepared).cpu().double().numpy()
             logits[batch.term_slots.cpu().numpy()] = found
 
         self._infer(prompts, take, progress)
