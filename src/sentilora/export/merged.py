@@ -112,7 +112,7 @@ def load_merged(
 
 def is_export(path: Path) -> bool:
     """Whether a folder holds an exported model."""
-    return os.path.isfile(path / EXPORT)
+    return os.path.isfile(path / EXPORT)  # noqa: PTH113 - the method raises for some paths
 
 
 def frozen(path: Path) -> Artifact | Description:
