@@ -38,7 +38,7 @@ def test_a_run_says_what_it_does_measures_and_tells_how_to_go_on(finished: Work)
         "more than 1 %",
         "given: max length 128, epochs 2, batch size 12\n",
         "default for 6 validation rows: select last\n",
-        "default: long texts beginning, rank 8, alpha 32, dropout 0.1, targets query and value, ",
+        "default: long texts ends, rank 8, alpha 32, dropout 0.1, targets query and value, ",
         "Training 2 x 48 rows in 8 steps of 12",
         "untuned",
         "step 4",
