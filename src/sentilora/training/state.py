@@ -196,7 +196,8 @@ def _groups(
     """Parameters with the same decay and as many times the learning rate, by name, and both."""
     ordered = sorted(parameters.items())
     matrices = {name: p for name, p in ordered if p.dim() > 1}
-    up = {name: p for name, p in matrices.items() if ".lora_B." in name}
+    apart = settings.lora_plus is not None
+    up = {name: p for name, p in matrices.items() if apart and ".lora_B." in name}
     rest = {name: p for name, p in matrices.items() if name not in up}
     # DoRA's magnitudes aren't decayed: that would pull the base's own weights towards zero, the
     # key's rows of a fused projection too, which must stay as they are.
