@@ -105,6 +105,32 @@ def _kinds() -> list[Cell]:
     ]
 
 
+def _rates() -> list[Cell]:
+    """How fast many labels are learned, on validation rows; the head, for which it matters less."""
+    faster: list[dict[str, Any]] = [{}, {"learning_rate": 2e-3}, {"batch_size": 16}]
+    cells = [
+        Cell("tuned", data, rows, 0, options, "validation")
+        for data, rows in (
+            ("mixed", 128),
+            ("mixed", 512),
+            ("mixed", 2048),
+            ("sst5", 2048),
+            ("financial_phrasebank", 512),
+            ("financial_phrasebank", 2048),
+        )
+        for options in faster
+    ]
+    first = {
+        f"{domain} {sentiment}": f"{sentiment} {domain}"
+        for domain in ("film", "product", "finance", "code")
+        for sentiment in ("negative", "neutral", "positive")
+        if sentiment != "neutral" or domain in ("finance", "code")
+    }
+    reasons: list[dict[str, Any]] = [{"objective": "labels"}, {"words": first}]
+    cells += [Cell("tuned", "mixed", 2048, 0, options, "validation") for options in reasons]
+    return [*cells, Cell("head", "mixed", 2048, 0, {}, "validation")]
+
+
 def _long() -> list[Cell]:
     """What is read of texts longer than the maximum length, on validation rows."""
     short = {"max_length": 256, "epochs": 1}
@@ -126,6 +152,7 @@ PLANS = {
     "balance": _balance(),
     "settings": _settings(),
     "kinds": _kinds(),
+    "rates": _rates(),
     "long": _long(),
     "imdb": _imdb(),
 }

@@ -23,7 +23,7 @@ NAMES = {
     "zero-shot": "SmolLM2 untuned",
     "majority": "majority class",
 }
-CHOICES = ("labels", "balance", "settings", "kinds", "long")
+CHOICES = ("labels", "balance", "settings", "kinds", "rates", "long")
 FULL = 8_530  # Rotten Tomatoes' training rows
 
 
