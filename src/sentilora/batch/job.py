@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from sentilora.batch.columns import AddedColumns
 from sentilora.data.table import Record
 from sentilora.data.writing import Writer
-from sentilora.errors import first_line
+from sentilora.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,11 +135,16 @@ def _one_ahead(make: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
     """
     with ThreadPoolExecutor(1, thread_name_prefix="sentilora-preparer") as maker:
         pending: Future[U] | None = None
-        for item in items:
-            ahead = maker.submit(make, item)
+        try:
+            for item in items:
+                ahead = maker.submit(make, item)
+                if pending is not None:
+                    yield pending.result()
+                pending = ahead
+        except UserError:  # a file that is damaged further on: what was read before isn't lost
             if pending is not None:
                 yield pending.result()
-            pending = ahead
+            raise
         if pending is not None:
             yield pending.result()
 
