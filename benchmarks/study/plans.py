@@ -106,8 +106,9 @@ def _kinds() -> list[Cell]:
 
 
 def _rates() -> list[Cell]:
-    """How fast many labels are learned, on validation rows; the head, for which it matters less."""
-    faster: list[dict[str, Any]] = [{}, {"learning_rate": 2e-3}, {"batch_size": 16}]
+    """How fast many labels are learned, on validation rows, and how fast a head learns them."""
+    slow, fast = {"learning_rate": 1e-3}, {"learning_rate": 2e-3}
+    paces: list[dict[str, Any]] = [slow, fast, {**slow, "batch_size": 16}]
     cells = [
         Cell("tuned", data, rows, 0, options, "validation")
         for data, rows in (
@@ -118,7 +119,7 @@ def _rates() -> list[Cell]:
             ("financial_phrasebank", 512),
             ("financial_phrasebank", 2048),
         )
-        for options in faster
+        for options in paces
     ]
     first = {
         f"{domain} {sentiment}": f"{sentiment} {domain}"
@@ -126,9 +127,9 @@ def _rates() -> list[Cell]:
         for sentiment in ("negative", "neutral", "positive")
         if sentiment != "neutral" or domain in ("finance", "code")
     }
-    reasons: list[dict[str, Any]] = [{"objective": "labels"}, {"words": first}]
+    reasons: list[dict[str, Any]] = [{**slow, "objective": "labels"}, {**slow, "words": first}]
     cells += [Cell("tuned", "mixed", 2048, 0, options, "validation") for options in reasons]
-    return [*cells, Cell("head", "mixed", 2048, 0, {}, "validation")]
+    return cells + [Cell("head", "mixed", 2048, 0, pace, "validation") for pace in (slow, fast)]
 
 
 def _long() -> list[Cell]:

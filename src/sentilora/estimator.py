@@ -65,9 +65,10 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
     rank, alpha, dropout, targets
         LoRA's; see `AdapterSettings`.
     epochs, learning_rate, batch_size, patience, class_weight
-        See `TrainSettings`; None for `epochs` and `batch_size` goes by the number of rows. All rows
-        are trained on, and the last weights kept; with `patience` a tenth of the rows is held out,
-        and the weights kept are those that were best there.
+        See `TrainSettings`; None for `epochs` and `batch_size` goes by the number of rows, for
+        `learning_rate` by that of the labels. All rows are trained on, and the last weights kept;
+        with `patience` a tenth of the rows is held out, and the weights kept are those that were
+        best there.
     random_state
         Of the held-out rows, the adapter's start, the rows' order and dropout.
     device, dtype
@@ -98,7 +99,7 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         dropout: float = 0.1,
         targets: str | Sequence[str] = "query,value",
         epochs: int | None = None,
-        learning_rate: float = 1e-3,
+        learning_rate: float | None = None,
         batch_size: int | None = None,
         patience: int | None = None,
         class_weight: ClassWeight | None = None,
@@ -142,7 +143,8 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
         train, validation = Labelled(texts, gold.tolist()), Labelled([], [])
         if self.patience is not None:
             train, validation = _hold_out(texts, gold.tolist(), seed)
-        settings = choose_settings(given, len(train.texts), len(validation.texts)).settings
+        sizes = len(train.texts), len(validation.texts), len(classes)
+        settings = choose_settings(given, *sizes).settings
         task = self._task(classes)  # checked before a base is fetched
         tuning = prepare(self._load_base(), task, adapter, seed)
         with tempfile.TemporaryDirectory(prefix="sentilora-") as folder:

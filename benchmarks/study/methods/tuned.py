@@ -77,7 +77,8 @@ def tune_and_ask(
     held = job.validation
     validation = Labelled(held.texts, held.gold) if held else Labelled([], [])
     given = {name: value for name, value in options.items() if name in _TRAINING}
-    chosen = choose_settings(given, len(job.train.texts), len(validation.texts))
+    sizes = len(job.train.texts), len(validation.texts), len(job.data.labels)
+    chosen = choose_settings(given, *sizes)
     adapter = AdapterSettings(**{k: v for k, v in options.items() if k in _ADAPTER})
     base = load_base(resolve(BASE), device="cpu")
     started = time.monotonic()

@@ -88,7 +88,8 @@ class FoldTuner:
     def _settings(self, rows: int) -> Any:
         from sentilora.training import choose_settings
 
-        return choose_settings({**self.given, "seed": self.seed}, rows, 0).settings
+        given = {**self.given, "seed": self.seed}
+        return choose_settings(given, rows, 0, len(self.task.labels)).settings
 
 
 def _rows_reporter(progress: Callable[[int], None]) -> Any:

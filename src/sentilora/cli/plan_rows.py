@@ -36,7 +36,8 @@ def rows_of(params: Mapping[str, Any], longest: int) -> tuple[Lengths, int]:
     lengths = encoded_lengths(
         encoder, [row.text for row in dataset.train], f"of {len(dataset.train):,} rows"
     )
-    settings = choose_settings({}, len(dataset.train), len(dataset.validation)).settings
+    sizes = len(dataset.train), len(dataset.validation), len(dataset.labels)
+    settings = choose_settings({}, *sizes).settings
     return lengths, settings.batch_size
 
 

@@ -84,7 +84,8 @@ def start(params: Mapping[str, Any], given: Collection[str]) -> None:
     prepared = prepare_base(base, trust_remote_code=trust, say=say)
     tokenizer = load_tokenizer(prepared, trust_remote_code=trust)
     task = task_for(params, dataset, tokenizer)
-    chosen = choose_settings(wanted, len(dataset.train), len(dataset.validation))
+    sizes = len(dataset.train), len(dataset.validation), len(task.labels)
+    chosen = choose_settings(wanted, *sizes)
     if params["memory"] is not None:
         chosen = _planned(params, chosen, adapter, prepared, task, tokenizer, dataset, device)
     loaded = load_base(

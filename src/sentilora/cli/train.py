@@ -131,12 +131,17 @@ def train(
         ),
     ] = None,
     learning_rate: Annotated[
-        float, typer.Option(help="After the warm-up; falls linearly.", rich_help_panel=_TRAINING)
-    ] = 1e-3,
+        float | None,
+        typer.Option(
+            help="After the warm-up; falls linearly. By default 0.001, or 0.002 for more than "
+            "5 labels.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
     lora_plus: Annotated[
         float | None,
         typer.Option(
-            help="LoRA+: how many times A's learning rate is B's; 16 is usual.",
+            help="LoRA+: B's learning rate, as a multiple of A's; 16 is usual.",
             rich_help_panel=_ADAPTER,
         ),
     ] = None,

@@ -1,6 +1,7 @@
-"""The settings that weren't given: which values suit how many rows, and where each came from.
+"""The settings that weren't given: which values suit the data, and where each came from.
 
-The values were chosen on validation rows alone, as `benchmarks/quality.py --plans settings` does.
+The values were chosen on validation rows alone, as `benchmarks/quality.py` does with its plans
+`settings` (rows) and `rates` (labels).
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ _BY_ROWS: tuple[tuple[float, int, int], ...] = (
     (50_000, 2, 32),
     (float("inf"), 1, 32),
 )
+# More labels than these are trained at twice the rate, as the adapter alone has to part them: that
+# was better with ten labels and 128 to 2,048 rows, and no better with two and five.
+_FEW_LABELS = 5
+_MANY_LABELS_RATE = 2e-3
 # With fewer validation rows than this, which of two evaluations is the better one is chance.
 ROWS_TO_SELECT = 100
 
@@ -32,8 +37,10 @@ class Chosen:
     origins: Mapping[str, str]
 
 
-def choose_settings(given: Mapping[str, Any], rows: int, validation_rows: int) -> Chosen:
-    """The settings for so many training and validation rows.
+def choose_settings(
+    given: Mapping[str, Any], rows: int, validation_rows: int, labels: int
+) -> Chosen:
+    """The settings for so many training rows, validation rows, and labels.
 
     Parameters
     ----------
@@ -46,19 +53,17 @@ def choose_settings(given: Mapping[str, Any], rows: int, validation_rows: int) -
         Where a value is out of its range.
     """
     own = {name: value for name, value in given.items() if value is not None}
-    by_size = {
-        name: found for name, found in _by_size(rows, validation_rows).items() if name not in own
-    }
+    by_data = _by_rows(rows, validation_rows) | _by_labels(labels)
     if "patience" in own:  # waits for a better validation: some must be better than others
-        by_size.pop("select", None)
-    values = {name: value for name, (value, _) in by_size.items()}
+        by_data.pop("select", None)
+    values = {name: value for name, (value, _) in by_data.items()}
     origins = dict.fromkeys((field.name for field in fields(TrainSettings)), "default")
-    origins |= {name: why for name, (_, why) in by_size.items()} | dict.fromkeys(own, "given")
-    return Chosen(TrainSettings(**values, **own), origins)
+    origins |= {name: why for name, (_, why) in by_data.items()} | dict.fromkeys(own, "given")
+    return Chosen(TrainSettings(**(values | own)), origins)
 
 
-def _by_size(rows: int, validation_rows: int) -> dict[str, tuple[Any, str]]:
-    """The defaults that depend on the data, each with the reason."""
+def _by_rows(rows: int, validation_rows: int) -> dict[str, tuple[Any, str]]:
+    """The defaults that depend on the number of rows, each with the reason."""
     epochs, batch_size = next((e, b) for most, e, b in _BY_ROWS if rows <= most)
     why = f"default for {rows:,} rows"
     found: dict[str, tuple[Any, str]] = {"epochs": (epochs, why), "batch_size": (batch_size, why)}
@@ -66,3 +71,10 @@ def _by_size(rows: int, validation_rows: int) -> dict[str, tuple[Any, str]]:
         few = f"default for {validation_rows:,} validation rows" if validation_rows else "default"
         found["select"] = ("last", few)
     return found
+
+
+def _by_labels(labels: int) -> dict[str, tuple[Any, str]]:
+    """The defaults that depend on the number of labels, each with the reason."""
+    if labels <= _FEW_LABELS:
+        return {}
+    return {"learning_rate": (_MANY_LABELS_RATE, f"default for {labels} labels")}

@@ -42,8 +42,8 @@ class TrainSettings:
     warmup
         Share of the steps in which the learning rate rises.
     lora_plus
-        How many times the learning rate of A is that of B (LoRA+, Hayou et al. 2024); None trains
-        both at the same.
+        B's learning rate as a multiple of A's (LoRA+, Hayou et al. 2024); None trains both at the
+        same.
     weight_decay, betas
         Of AdamW (Loshchilov and Hutter 2019).
     average
