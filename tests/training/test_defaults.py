@@ -53,12 +53,16 @@ def test_few_validation_rows_choose_nothing() -> None:
     assert choose_settings({"select": "loss"}, 500, 12, 2).settings.select == "loss"
 
 
-def test_many_labels_are_trained_at_a_higher_rate() -> None:
-    few, many = choose_settings({}, 500, 0, 5), choose_settings({}, 500, 0, 6)
-    assert many.settings.learning_rate > few.settings.learning_rate
-    assert few.origins["learning_rate"] == "default"
-    assert many.origins["learning_rate"] == "default for 6 labels"
-    assert choose_settings({"learning_rate": 3e-4}, 500, 0, 6).settings.learning_rate == 3e-4
+@pytest.mark.parametrize(
+    ("labels", "rows", "rate"),
+    [(2, 100_000, 1e-3), (3, 512, 1e-3), (3, 513, 2e-3), (5, 2_048, 2e-3), (6, 32, 2e-3)],
+)
+def test_several_labels_are_trained_at_a_higher_rate(labels: int, rows: int, rate: float) -> None:
+    chosen = choose_settings({}, rows, 0, labels)
+    assert chosen.settings.learning_rate == rate
+    why = "default" if rate == 1e-3 else f"default for {labels} labels, {rows:,} rows"
+    assert chosen.origins["learning_rate"] == why
+    assert choose_settings({"learning_rate": 3e-4}, rows, 0, labels).settings.learning_rate == 3e-4
 
 
 def test_patience_needs_something_to_wait_for() -> None:

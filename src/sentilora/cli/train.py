@@ -133,8 +133,8 @@ def train(
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            help="After the warm-up; falls linearly. By default 0.001, or 0.002 for more than "
-            "5 labels.",
+            help="After the warm-up; falls linearly. By default 0.001; 0.002 for many labels, "
+            "or three to five with many rows.",
             rich_help_panel=_TRAINING,
         ),
     ] = None,

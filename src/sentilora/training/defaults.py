@@ -21,10 +21,14 @@ _BY_ROWS: tuple[tuple[float, int, int], ...] = (
     (50_000, 2, 32),
     (float("inf"), 1, 32),
 )
-# More labels than these are trained at twice the rate, as the adapter alone has to part them: that
-# was better with ten labels and 128 to 2,048 rows, and no better with two and five.
-_FEW_LABELS = 5
-_MANY_LABELS_RATE = 2e-3
+# Several labels are trained at twice the rate, as the adapter alone has to part them, where there
+# are rows enough: with ten labels 128 were, with three 2,048 but not 512. With two it never helps.
+_HIGHER_RATE = 2e-3
+_ROWS_FOR_HIGHER_RATE: tuple[tuple[float, float], ...] = (
+    (2, float("inf")),
+    (5, 513),
+    (float("inf"), 0),
+)
 # With fewer validation rows than this, which of two evaluations is the better one is chance.
 ROWS_TO_SELECT = 100
 
@@ -53,7 +57,7 @@ def choose_settings(
         Where a value is out of its range.
     """
     own = {name: value for name, value in given.items() if value is not None}
-    by_data = _by_rows(rows, validation_rows) | _by_labels(labels)
+    by_data = _by_rows(rows, validation_rows) | _by_labels(labels, rows)
     if "patience" in own:  # waits for a better validation: some must be better than others
         by_data.pop("select", None)
     values = {name: value for name, (value, _) in by_data.items()}
@@ -73,8 +77,9 @@ def _by_rows(rows: int, validation_rows: int) -> dict[str, tuple[Any, str]]:
     return found
 
 
-def _by_labels(labels: int) -> dict[str, tuple[Any, str]]:
-    """The defaults that depend on the number of labels, each with the reason."""
-    if labels <= _FEW_LABELS:
+def _by_labels(labels: int, rows: int) -> dict[str, tuple[Any, str]]:
+    """The defaults that depend on the number of labels, too, each with the reason."""
+    enough = next(least for most, least in _ROWS_FOR_HIGHER_RATE if labels <= most)
+    if rows < enough:
         return {}
-    return {"learning_rate": (_MANY_LABELS_RATE, f"default for {labels} labels")}
+    return {"learning_rate": (_HIGHER_RATE, f"default for {labels} labels, {rows:,} rows")}
