@@ -107,8 +107,7 @@ def _kinds() -> list[Cell]:
 
 def _rates() -> list[Cell]:
     """How fast many labels are learned, on validation rows, and how fast a head learns them."""
-    slow, fast = {"learning_rate": 1e-3}, {"learning_rate": 2e-3}
-    paces: list[dict[str, Any]] = [slow, fast, {**slow, "batch_size": 16}]
+    slow, fast, faster = ({"learning_rate": rate} for rate in (1e-3, 2e-3, 4e-3))
     cells = [
         Cell("tuned", data, rows, 0, options, "validation")
         for data, rows in (
@@ -119,7 +118,7 @@ def _rates() -> list[Cell]:
             ("financial_phrasebank", 512),
             ("financial_phrasebank", 2048),
         )
-        for options in paces
+        for options in (slow, fast, faster)
     ]
     first = {
         f"{domain} {sentiment}": f"{sentiment} {domain}"
@@ -127,9 +126,20 @@ def _rates() -> list[Cell]:
         for sentiment in ("negative", "neutral", "positive")
         if sentiment != "neutral" or domain in ("finance", "code")
     }
-    reasons: list[dict[str, Any]] = [{**slow, "objective": "labels"}, {**slow, "words": first}]
-    cells += [Cell("tuned", "mixed", 2048, 0, options, "validation") for options in reasons]
-    return cells + [Cell("head", "mixed", 2048, 0, pace, "validation") for pace in (slow, fast)]
+    others: list[dict[str, Any]] = [
+        {"learning_rate": 8e-3},
+        {**slow, "batch_size": 16},
+        {**fast, "batch_size": 16},
+        {**slow, "objective": "labels"},
+        {**fast, "objective": "labels"},
+        {**slow, "words": first},
+    ]
+    cells += [Cell("tuned", "mixed", 2048, 0, options, "validation") for options in others]
+    return cells + [
+        Cell("head", data, 2048, 0, options, "validation")
+        for data in ("mixed", "financial_phrasebank")
+        for options in (slow, fast, faster)
+    ]
 
 
 def _long() -> list[Cell]:

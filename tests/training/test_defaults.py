@@ -55,7 +55,7 @@ def test_few_validation_rows_choose_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("labels", "rows", "rate"),
-    [(2, 100_000, 1e-3), (3, 512, 1e-3), (3, 513, 2e-3), (5, 2_048, 2e-3), (6, 32, 2e-3)],
+    [(2, 100_000, 1e-3), (3, 512, 1e-3), (3, 513, 4e-3), (5, 2_048, 4e-3), (6, 32, 4e-3)],
 )
 def test_several_labels_are_trained_at_a_higher_rate(labels: int, rows: int, rate: float) -> None:
     chosen = choose_settings({}, rows, 0, labels)

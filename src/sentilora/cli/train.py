@@ -133,8 +133,8 @@ def train(
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            help="After the warm-up; falls linearly. By default 0.001; 0.002 for many labels, "
-            "or three to five with many rows.",
+            help="After the warm-up; falls linearly. By default 0.001, or 0.004 for more than five "
+            "labels and, with more than 512 rows, for three to five.",
             rich_help_panel=_TRAINING,
         ),
     ] = None,
