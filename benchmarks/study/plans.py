@@ -126,6 +126,7 @@ def _rates() -> list[Cell]:
         for sentiment in ("negative", "neutral", "positive")
         if sentiment != "neutral" or domain in ("finance", "code")
     }
+    letters = dict(zip(first, "ABCDEFGHIJ", strict=True))
     others: list[dict[str, Any]] = [
         {"learning_rate": 8e-3},
         {**slow, "batch_size": 16},
@@ -133,6 +134,7 @@ def _rates() -> list[Cell]:
         {**slow, "objective": "labels"},
         {**fast, "objective": "labels"},
         {**slow, "words": first},
+        {**faster, "words": letters},
     ]
     cells += [Cell("tuned", "mixed", 2048, 0, options, "validation") for options in others]
     return cells + [
