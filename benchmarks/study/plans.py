@@ -115,6 +115,7 @@ def _rates() -> list[Cell]:
             ("mixed", 512),
             ("mixed", 2048),
             ("sst5", 2048),
+            ("financial_phrasebank", 128),
             ("financial_phrasebank", 512),
             ("financial_phrasebank", 2048),
         )

@@ -11,6 +11,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+matplotlib.rcParams["svg.hashsalt"] = "sentilora"  # else names in it are drawn anew each time
+
 # Okabe and Ito's colours, which the colour-blind tell apart (2008); the product's own stands out.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#56B4E9", "#CC79A7", "#E69F00", "#999999", "#555555")
 
