@@ -74,3 +74,7 @@ def test_patience_needs_something_to_wait_for() -> None:
 def test_a_value_out_of_range_is_refused() -> None:
     with pytest.raises(UserError, match="epochs"):
         choose_settings({"epochs": 0}, 10, 0, 2)
+
+
+def test_lora_plus_multiplies_no_higher_rate() -> None:
+    assert choose_settings({"lora_plus": 16.0}, 2048, 0, 10).settings.learning_rate == 1e-3

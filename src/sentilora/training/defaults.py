@@ -59,6 +59,8 @@ def choose_settings(
     """
     own = {name: value for name, value in given.items() if value is not None}
     by_data = _by_rows(rows, validation_rows) | _by_labels(labels, rows)
+    if "lora_plus" in own:  # B moves by a multiple of the rate: the higher one would throw it about
+        by_data.pop("learning_rate", None)
     if "patience" in own:  # waits for a better validation: some must be better than others
         by_data.pop("select", None)
     values = {name: value for name, (value, _) in by_data.items()}
