@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -77,6 +78,16 @@ def test_csv_in_any_dialect(write: Write, suffix: str, delimiter: str, encoding:
 def test_windows_1252(write: Write) -> None:
     rows = [["café – “très bon”", "1"], ["plain", "0"]]
     table = open_table(write("a.csv", csv_bytes(rows, ";", "cp1252")))
+    assert cells(table) == rows
+    assert "Windows-1252" in table.notes[0]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_windows_1252_behind_the_mark_of_utf8(write: Write, name: str) -> None:
+    rows = [["café", "1"], ["plain", "0"]]
+    table = open_table(write(name, codecs.BOM_UTF8 + csv_bytes(rows, ";", "cp1252")))
+    assert table.columns == ("text", "label")
+    assert cells(table) == rows
     assert cells(table) == rows
     assert "Windows-1252" in table.notes[0]
 
@@ -348,7 +359,14 @@ def test_no_such_file(tmp_path: Path, write: Write) -> None:
         open_table(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["a.xlsx", "a", "a.csv.zip", ".gz", "csv"])
+@pytest.mark.parametrize("name", ["a.xlsx", "A.XLS", "a.ods"])
+def test_workbooks_are_to_be_saved_as_csv(write: Write, name: str) -> None:
+    with pytest.raises(UserError, match="save it as CSV") as caught:
+        open_table(write(name, b"PK\x03\x04"))
+    assert "rename" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.csv.zip", ".gz", "csv"])
 def test_unknown_suffix(write: Write, name: str) -> None:
     with pytest.raises(UserError, match=r"\.parquet"):
         open_table(write(name, b"text\n"))

@@ -1,7 +1,6 @@
 """`LabelScorer`: exact log p(label | text), for any Hugging Face causal LM.
 
-Training, evaluation, prediction, serving and export all ask this one thing, so this one class
-answers it.
+Training, evaluation, prediction and export all ask this one thing, so this one class answers it.
 """
 
 from __future__ import annotations
