@@ -146,6 +146,40 @@ def test_rows_of_another_width(write: Write) -> None:
     assert [record.values["text"] for record in table] == list("abcde")
 
 
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"'])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_line_that_declares_the_delimiter_is_no_row(write: Write, line: str, end: str) -> None:
+    content = end.join([line, "text;label", "a, b;1", "c, d;0", ""])
+    table = open_table(write("a.csv", content.encode("utf-8-sig")))
+    assert table.columns == ("text", "label")
+    assert cells(table) == [["a, b", "1"], ["c, d", "0"]]
+
+
+def test_nameless_columns_with_nothing_in_them_are_left_out(write: Write) -> None:
+    table = open_table(write("a.csv", b"text;;label;;\na;;1;;\nb; ;0\nc;;1;\nd;;0;;;\ne;;\n"))
+    assert table.columns == ("text", "label")
+    assert [list(record.values.values()) for record in table] == [
+        ["a", "1"],
+        ["b", "0"],
+        ["c", "1"],
+        ["d", "0"],
+        ["e", ""],
+    ]
+    assert errors(table) == {4: "6 cells where the header has 5"}
+
+
+def test_nameless_columns_with_content_are_numbered(write: Write) -> None:
+    table = open_table(write("a.csv", b"text,,label,,\na,,1,,x\nb,y,0,,\n"))
+    assert table.columns == ("text", "column_2", "label", "column_5")
+    assert cells(table) == [["a", "", "1", "x"], ["b", "y", "0", ""]]
+
+
+def test_one_nameless_column_stays_as_it_is(write: Write) -> None:
+    """As pandas writes its index."""
+    table = open_table(write("a.csv", b",text,label\n0,a,1\n1,b,0\n"))
+    assert (table.columns, cells(table)[1]) == (("", "text", "label"), ["1", "b", "0"])
+
+
 def test_one_column(write: Write) -> None:
     table = open_table(write("a.csv", b'text\nyes, really; well\n"a ""b"", c"\n\nlast\n'))
     assert cells(table) == [["yes, really; well"], ['a "b", c'], [""], ["last"]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from typing import NamedTuple
 _CANDIDATES = (",", ";", "\t", "|")
 # The header has one name, so commas in a row are text: a delimiter that no decoded text holds.
 _ONE_COLUMN = "\ud800"
+_DECLARED = re.compile(r'"?sep=([^\w\s"]|\t)"?(\r|\n)')
 _SNIFFED_ROWS = 100
 _LONGEST_CELL = 1 << 26  # characters; keeps a quote that is never closed from filling the memory
 
@@ -98,6 +100,12 @@ def _explain(error: csv.Error) -> str:
     if "field larger" in str(error):
         return f"a cell is longer than {_LONGEST_CELL:,} characters, or its quote is never closed"
     return "quotes don't pair up: inside a quoted cell a quote must be doubled, and the last closes"
+
+
+def declared_delimiter(sample: str) -> str | None:
+    """The delimiter that a first line `sep=;` declares, as Excel understands it; else None."""
+    declared = _DECLARED.match(sample)
+    return declared[1] if declared else None
 
 
 def sniff_delimiter(sample: str, *, whole: bool, preferred: str = ",") -> str:
