@@ -98,7 +98,7 @@ def predict(
     """
     from sentilora.abstention import Abstention
     from sentilora.batch import TextSource, added_columns
-    from sentilora.data.files import find_text_column
+    from sentilora.data.files import Table, find_text_column
     from sentilora.data.writing import open_writer
     from sentilora.export.merged import frozen
 
@@ -117,8 +117,9 @@ def predict(
             output,
             (*source.columns, *added.names),
             schema=lambda: added.extend(source.arrow_schema()),
-            source=getattr(source, "path", None),
+            sources=[source.path] if isinstance(source, Table) else [],
             formulas=not spreadsheet_safe,
+            form=source.form if isinstance(source, Table) else None,
         )
     )
     with opened as sink:

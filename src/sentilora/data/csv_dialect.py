@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 _CANDIDATES = (",", ";", "\t", "|")
 # The header has one name, so commas in a row are text: a delimiter that no decoded text holds.
-_ONE_COLUMN = "\ud800"
+ONE_COLUMN = "\ud800"
 _DECLARED = re.compile(r'"?sep=([^\w\s"]|\t)"?(\r|\n)')
 _SNIFFED_ROWS = 100
 _LONGEST_CELL = 1 << 26  # characters; keeps a quote that is never closed from filling the memory
@@ -115,7 +115,7 @@ def sniff_delimiter(sample: str, *, whole: bool, preferred: str = ",") -> str:
     of equals the one that makes more columns, then `preferred`. `whole`: nothing follows the
     sample, so that its last row is a whole one.
     """
-    best, best_key = _ONE_COLUMN, (-1.0, 1)
+    best, best_key = ONE_COLUMN, (-1.0, 1)
     for delimiter in (preferred, *_CANDIDATES):
         reader = Dialect(delimiter).reader(io.StringIO(sample, newline=""), strict=False)
         header, *rows = list(islice(filter(None, reader), 1 + _SNIFFED_ROWS)) or [[]]

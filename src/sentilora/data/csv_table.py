@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from sentilora.data.csv_dialect import (
+    ONE_COLUMN,
     Dialect,
     count_misfits,
     declared_delimiter,
@@ -23,7 +24,7 @@ from sentilora.data.csv_dialect import (
 )
 from sentilora.data.decoding import TextFile, without_marks
 from sentilora.data.formats import FileFormat
-from sentilora.data.table import Record, Table
+from sentilora.data.table import CsvForm, Record, Table
 from sentilora.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class CsvTable(Table):
         self.notes: tuple[str, ...] = (self._file.note,) if self._file.note else ()
         self._declared: str | None = None
         self._dialect = self._find_dialect("\t" if kind.name == "tsv" else ",")
+        if kind.name == "csv":
+            self.form = self._find_form()
         names = self._header()
         self._width = len(names)
         named = self._named(names)
@@ -103,6 +106,13 @@ class CsvTable(Table):
             return quoted
         self.notes += (f"{self.path.name} is read with quotes as plain characters",)
         return literal
+
+    def _find_form(self) -> CsvForm:
+        # CSV is written as UTF-8, which Excel takes for what it isn't without the mark. A program
+        # that gave Windows-1252 is of that kind, too.
+        marked = self._file.marked or self._file.encoding == "cp1252"
+        delimiter = self._dialect.delimiter
+        return CsvForm("," if delimiter == ONE_COLUMN else delimiter, marked)
 
     def _header(self) -> list[str]:
         with self._open() as stream:
