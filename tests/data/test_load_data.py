@@ -217,6 +217,28 @@ def test_label_missing_from_a_test_file_is_said(tmp_path: Path) -> None:
     )
 
 
+def test_an_unlabelled_test_file_is_named_with_a_way_out(tmp_path: Path) -> None:
+    write_csv(tmp_path / "train.csv", good_rows())
+    write_csv(tmp_path / "test.csv", good_rows(), header=("id", "text"))
+    with pytest.raises(UserError, match=r"test\.csv: No column .* labels.* out of the folder"):
+        load_data(str(tmp_path))
+    (tmp_path / "test.csv").unlink()
+    assert sizes(load_data(str(tmp_path))) == {"train": 32, "validation": 4, "test": 4}
+    write_csv(tmp_path / "train.csv", good_rows(), header=("id", "text"))
+    with pytest.raises(UserError, match=r"train\.csv: No column") as caught:
+        load_data(str(tmp_path))
+    assert "out of the folder" not in str(caught.value)
+
+
+def test_further_columns_are_kept_for_an_audit_alone(tmp_path: Path) -> None:
+    lines = [{"id": 7, "text": "a", "label": "x"}, {"text": "b", "label": "y", "at": None}]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    audited = load_data(str(path), DataOptions(purpose="audit"))
+    assert [row.others for row in audited.all_rows()] == [{"id": 7}, {"at": None}]
+    assert [row.others for row in load_data(str(path), EVALUATE).all_rows()] == [{}, {}]
+
+
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(UserError, match=r"notes\.txt"):

@@ -94,7 +94,7 @@ def labelled_rows(rows: Sequence[RawRow], mapping: LabelMapping) -> list[Example
             unknown.add(row.part, row.row)
             values[word] += 1
         else:
-            examples.append(Example(str(row.text), label, row.row, row.part))
+            examples.append(Example(str(row.text), label, row.row, row.part, row.others))
     if values:
         listed = ", ".join(f"{value!r} ({n:,})" for value, n in values.most_common(FIRST_ROWS))
         more = f" and {len(values) - FIRST_ROWS:,} more values" if len(values) > FIRST_ROWS else ""
