@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sentilora.data import DataOptions, DataSet, load_data
+from sentilora.data import DataOptions, DataSet, load_data, parse_labels_option
+from sentilora.data.dataset import Purpose
 from sentilora.errors import UserError
 
 Row = tuple[str, str]
@@ -165,6 +166,22 @@ def test_numbers_as_labels(tmp_path: Path) -> None:
     assert mapped.labels == ("negative", "positive")
     assert mapped.splits == plain.splits
     assert not any("--labels" in note for note in mapped.notes)
+
+
+@pytest.mark.parametrize("purpose", ["train", "evaluate", "audit"])
+def test_a_value_may_be_set_aside_and_is_counted(tmp_path: Path, purpose: Purpose) -> None:
+    rows = [(f"text {n}", str(n % 5 + 1)) for n in range(50)]
+    labels, label_map = parse_labels_option("1=bad,2=bad,3=,4=good,5=good")
+    options = DataOptions(labels=labels, label_map=label_map, purpose=purpose)
+    data = load_data(str(write_csv(tmp_path / "stars.csv", rows)), options)
+    assert data.labels == ("bad", "good")
+    assert data.label_counts("all") == {"bad": 20, "good": 20}
+    assert_adds_up(data, 50)
+    (line,) = data.report.lines()
+    assert line == (
+        "10 rows with a label that --labels sets aside ('3'): set aside "
+        "(rows 3, 8, 13, 18, 23, and 5 more)"
+    )
 
 
 def test_columns_named_and_subject_given(tmp_path: Path) -> None:

@@ -57,7 +57,8 @@ class DataOptions:
     labels
         The label words in the order of their ids; None takes those that the rows hold.
     label_map
-        Which label a value of the label column means, where it is not the label itself.
+        Which label a value of the label column means, where it is not the label itself; "" has
+        its rows set aside.
     subject
         What one text is called in the prompt, such as "movie review".
     revision

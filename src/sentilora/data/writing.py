@@ -66,11 +66,12 @@ def open_writer(
     """A writer to `target` in the format of its suffix, or of JSON Lines to standard output (None).
 
     `columns`: the header of CSV and TSV, in order. `schema` gives the columns and types of
-    Parquet. `sources`: the files being read, which are not written over. `formulas=False` makes cells
-    of CSV and TSV safe to open in a spreadsheet; no spreadsheet opens the other formats. `form`: of
-    CSV, by default commas and no mark.
+    Parquet. `sources`: the files being read, which are not written over. `formulas=False` makes
+    cells of CSV and TSV safe to open in a spreadsheet; no spreadsheet opens the other formats.
+    `form`: of CSV, by default commas and no mark.
 
-    Raises `UserError` where `target` can't be written, is one of `sources`, or has an unknown suffix.
+    Raises `UserError` where `target` can't be written, is one of `sources`, or has an unknown
+    suffix.
     """
     if target is None:
         writer: Writer = _JsonWriter(sys.stdout.buffer)
