@@ -45,6 +45,9 @@ class Writer(ABC):
     def write(self, row: Row) -> None:
         """Append one row."""
 
+    def flush(self) -> None:  # noqa: B027 - of a file nobody reads what isn't whole yet
+        """Let a reader see what was written so far, where there may be one."""
+
     @abstractmethod
     def finish(self) -> None:
         """Write what is held back, after the last row."""
@@ -74,7 +77,7 @@ def open_writer(
     suffix.
     """
     if target is None:
-        writer: Writer = _JsonWriter(sys.stdout.buffer)
+        writer: Writer = _StandardOutput(sys.stdout.buffer)
         yield writer
         writer.finish()
         return
@@ -183,6 +186,11 @@ class _JsonWriter(Writer):
         self._stream.write(json_text(row).encode() + b"\n")
 
     def finish(self) -> None:
+        self._stream.flush()
+
+
+class _StandardOutput(_JsonWriter):
+    def flush(self) -> None:
         self._stream.flush()
 
 
