@@ -42,6 +42,17 @@ class Read:
         return sum(end - start for start, end in self.spans)
 
 
+def cut_note(cut: int, texts: int, max_length: int, long_texts: LongTexts) -> str | None:
+    """What is to be said of texts that were cut; None where none was."""
+    if not cut:
+        return None
+    read = "both ends of each were" if long_texts == "ends" else "the beginning of each was"
+    return (
+        f"{cut:,} of {texts:,} texts {'is' if cut == 1 else 'are'} too long for a prompt of "
+        f"{max_length:,} tokens: {read} read (--max-length and --long-texts of `sentilora train`)."
+    )
+
+
 def shortened(text: str, ends: Sequence[int], keep: int, long_texts: LongTexts) -> Read:
     """`text` with `keep` of its tokens left, give or take the gap.
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import Any
@@ -46,6 +46,11 @@ class EncodedPrompt:
     shared: bool
     continuations: tuple[tuple[int, ...], ...] | None = None
     characters_cut: int = 0
+
+
+def texts_cut(prompts: Iterable[EncodedPrompt]) -> int:
+    """Of how many texts a part was left out."""
+    return sum(prompt.characters_cut > 0 for prompt in prompts)
 
 
 @dataclass(frozen=True)

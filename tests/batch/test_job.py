@@ -310,7 +310,7 @@ def test_from_file_to_file(tmp_path: Path, source: str, target: str) -> None:
         tmp_path / f"out.{target}",
         (*table.columns, *added.names),
         schema=lambda: added.extend(table.arrow_schema()),
-        source=table.path,
+        sources=[table.path],
     ) as sink:
         summary = run_job(
             table, sink, score, text_column="text", added=added, progress=lambda rows: None

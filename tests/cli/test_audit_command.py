@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 from pathlib import Path
@@ -140,6 +141,57 @@ def test_all_rows_are_written(name: str, here: Path) -> None:
     copied = next(row for row in written if (row["split"], row["row"]) == ("test", 31))
     assert (copied["nearest_split"], copied["nearest_row"]) == ("train", 5)
     assert (copied["similarity"], copied["duplicate_labels_differ"]) == (1.0, True)
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.jsonl", "out.parquet"])
+def test_further_columns_are_kept(name: str, here: Path) -> None:
+    """And those that are called as an audit's own are told apart from them."""
+    rows, _ = planted(60, every=9)
+    lines = [f"{n};{text};{label};{n % 5};é" for n, (text, label) in enumerate(rows)]
+    content = "\n".join(["id;text;label;row;note", *lines]) + "\n"
+    Path("rows.csv").write_text(content, encoding="utf-8-sig")
+    outcome = run("audit", "--data", "rows.csv", "--fast", "-o", name)
+    assert outcome.code == 0, outcome.err
+    assert outcome.err.count("Row 1 is the first below the header.") == 1
+    if name == "out.csv":
+        assert Path(name).read_bytes().startswith(codecs.BOM_UTF8 + b"split;row;text;label;id;")
+        with Path(name).open(newline="", encoding="utf-8-sig") as file:
+            written: list[dict[str, Any]] = list(csv.DictReader(file, delimiter=";"))
+    elif name == "out.jsonl":
+        written = [json.loads(line) for line in Path(name).read_text().splitlines()]
+    else:
+        written = pq.read_table(name).to_pylist()
+    assert [row["text"] for row in written] == [text for text, _ in rows]
+    assert [row["id"] for row in written] == [str(n) for n in range(60)]
+    assert [row["source_row"] for row in written] == [str(n % 5) for n in range(60)]
+    assert [int(row["row"]) for row in written] == list(range(1, 61))
+    assert {row["note"] for row in written} == {"é"}
+
+
+def test_types_of_further_columns_are_kept_in_parquet(here: Path) -> None:
+    lines = [
+        {"id": n, "text": text, "label": label, "more": [n], "x": n / 2 if n else None}
+        for n, (text, label) in enumerate(reviews(40))
+    ]
+    Path("rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    outcome = run("audit", "--data", "rows.jsonl", "--fast", "-o", "out.parquet")
+    assert outcome.code == 0, outcome.err
+    assert "header" not in outcome.err
+    written = pq.read_table("out.parquet").to_pylist()
+    assert [row["id"] for row in written] == list(range(40))
+    assert [row["x"] for row in written] == [None, *(n / 2 for n in range(1, 40))]
+    assert written[3]["more"] == "[3]"
+
+
+def test_what_is_audited_is_not_written_over(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(here))
+    write_csv(here / "rows.csv", reviews(40))
+    leaking(here / "set")
+    for data, target in (("~/rows.csv", "rows.csv"), ("set", "set/test.csv")):
+        before = Path(target).read_bytes()
+        message = run("audit", f"--data={data}", "--fast", "-o", target).error
+        assert "is the file being read" in message
+        assert Path(target).read_bytes() == before
 
 
 def test_a_csv_can_be_read_again(here: Path) -> None:

@@ -70,6 +70,17 @@ def test_json_is_all_there_is_on_standard_output(adapter: Path) -> None:
         assert 0 <= result["results"][name]["greedy_share"] <= 1
 
 
+def test_rows_that_are_cut_are_counted(adapter: Path, here: Path) -> None:
+    rows = [
+        (f"{text} {'and so on ' * 100 * (n < 3)}", label)
+        for n, (text, label) in enumerate(reviews(12, seed=5))
+    ]
+    write_csv(here / "long.csv", rows)
+    result = as_json(adapter, "--data", "long.csv")
+    assert (result["rows"], result["texts_cut"]) == (12, 3)
+    assert any("3 of 12 texts are too long" in note for note in result["notes"])
+
+
 def test_rows_trained_on_are_left_out_of_any_data(
     adapter: Path, here: Path, labels_of: Any
 ) -> None:

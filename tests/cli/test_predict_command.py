@@ -60,6 +60,16 @@ def test_texts_as_arguments(adapter: Path, expected: list[dict[str, Any]]) -> No
     assert list(lines(outcome.out)[0]) == ["text", *ADDED]
 
 
+def test_texts_that_are_cut_are_counted(adapter: Path) -> None:
+    """Once, and not those that no label could be had for."""
+    stdin = "\n".join(["fine", "a long film " * 100, "", "a longer film " * 100]).encode()
+    outcome = run("predict", adapter, "-", *FP32, stdin=stdin)
+    assert outcome.code == 1
+    said = "2 of 3 texts are too long for a prompt of 128 tokens: both ends of each were read"
+    assert outcome.err.count(said) == 1
+    assert "too long" not in run("predict", adapter, "fine", *FP32).err
+
+
 def test_a_merged_adapter_says_the_same(adapter: Path, expected: list[dict[str, Any]]) -> None:
     outcome = run("predict", adapter, *TEXTS, *FP32, "--merge")
     assert outcome.code == 0
@@ -74,6 +84,16 @@ def test_standard_input_line_by_line(adapter: Path, expected: list[dict[str, Any
     assert outcome.code == 0
     assert outcome.err == ""
     assert [line["text"] for line in lines(outcome.out)] == TEXTS
+    assert [{name: line[name] for name in ADDED} for line in lines(outcome.out)] == expected
+
+
+def test_json_lines_on_standard_input(adapter: Path, expected: list[dict[str, Any]]) -> None:
+    """Without an argument, too; they are no texts themselves."""
+    stdin = "".join(json.dumps({"id": n, "text": text}) + "\n" for n, text in enumerate(TEXTS))
+    outcome = run("predict", adapter, *FP32, stdin=stdin.encode())
+    assert outcome.code == 0, outcome.err
+    assert [line["text"] for line in lines(outcome.out)] == TEXTS
+    assert [line["id"] for line in lines(outcome.out)] == list(range(7))
     assert [{name: line[name] for name in ADDED} for line in lines(outcome.out)] == expected
 
 
@@ -95,7 +115,7 @@ def test_no_lines_give_no_lines(adapter: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["see notes/plot.txt", "/etc", ".", "a film.csv would hate", "--- dull ---", "\u2603"]
+    "text", ["see notes/plot.txt", "and/or", "a film.csv would hate", "--- dull ---", "\u2603"]
 )
 def test_a_text_that_looks_a_little_like_a_path_is_a_text(adapter: Path, text: str) -> None:
     outcome = run("predict", adapter, *FP32, "--", text)
@@ -280,21 +300,24 @@ main()
     assert (here / "out.jsonl").read_text() == "of an earlier job\n"
 
 
-def test_ctrl_c_ends_it_while_it_waits_for_a_line(adapter: Path) -> None:
+@pytest.mark.parametrize(("typed", "where"), [(b"", "__init__"), (b"fine\n", "__iter__")])
+def test_ctrl_c_ends_it_while_it_waits_for_a_line(adapter: Path, typed: bytes, where: str) -> None:
+    """The first or a further one."""
     code = f"""
 import signal, sys
 from sentilora import batch
 from sentilora.cli import main
 class Lines(batch.LineSource):
-    def __iter__(self):
+    def {where}(self, *stream):
         print("waiting", file=sys.stderr, flush=True)
-        return super().__iter__()
+        return super().{where}(*stream)
 batch.LineSource = Lines
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.argv = ["sentilora", "predict", {str(adapter)!r}, "-", *{FP32!r}]
 main()
 """
-    reader, writer = os.pipe()  # nothing is written, and it isn't closed, as by one who thinks
+    reader, writer = os.pipe()  # nothing more is written, and it isn't closed, as by one who thinks
+    os.write(writer, typed)
     child = subprocess.Popen(
         [sys.executable, "-c", code],
         env=environment(),

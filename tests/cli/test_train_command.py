@@ -60,6 +60,25 @@ def test_the_folder_holds_the_adapter_and_nothing_else(finished: Work) -> None:
     assert names(finished.folder / "runs") == ["base-reviews"]
 
 
+def test_rows_that_are_cut_are_counted(tiny_base: Path, here: Path) -> None:
+    rows = [
+        (f"{text} {'and so on ' * 100 * (n % 3 == 0)}", label)
+        for n, (text, label) in enumerate(reviews(30))
+    ]
+    write_csv(here / "long.csv", rows)
+    options = ("--epochs", "1", "--long-texts", "beginning")
+    outcome = run("train", "--model", tiny_base, "--data", "long.csv", *TRAINING, *options)
+    assert outcome.code == 0, outcome.err
+    found = re.search(r"(\d+) of (\d+) texts are too long for a prompt of 128 tokens", outcome.err)
+    assert found is not None
+    evaluation = json.loads(Path("runs/base-long/sentilora.json").read_text())["metrics"][
+        "evaluation"
+    ]
+    assert int(found[1]) + evaluation["texts_cut"] == 10
+    assert int(found[2]) + evaluation["rows"] == 30
+    assert "the beginning of each was read" in outcome.err
+
+
 def test_the_next_run_gets_the_next_number(tiny_base: Path, data: Path) -> None:
     (data.parent / "runs/base-reviews").mkdir(parents=True)
     outcome = run("train", "--model", tiny_base, "--data", data, *TRAINING, "--epochs", "1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -81,6 +82,16 @@ def test_windows_1252(write: Write) -> None:
     assert "Windows-1252" in table.notes[0]
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_windows_1252_behind_the_mark_of_utf8(write: Write, name: str) -> None:
+    rows = [["café", "1"], ["plain", "0"]]
+    table = open_table(write(name, codecs.BOM_UTF8 + csv_bytes(rows, ";", "cp1252")))
+    assert table.columns == ("text", "label")
+    assert cells(table) == rows
+    assert cells(table) == rows
+    assert "Windows-1252" in table.notes[0]
+
+
 def test_encoding_is_decided_over_the_whole_file(write: Write) -> None:
     rows = [["plain", "0"]] * 100_000 + [["café", "1"]]
     assert cells(open_table(write("a.csv", csv_bytes(rows, ",", "cp1252"))))[-1] == ["café", "1"]
@@ -133,6 +144,40 @@ def test_rows_of_another_width(write: Write) -> None:
         3: "3 cells where the header has 2",
     }
     assert [record.values["text"] for record in table] == list("abcde")
+
+
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"'])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_line_that_declares_the_delimiter_is_no_row(write: Write, line: str, end: str) -> None:
+    content = end.join([line, "text;label", "a, b;1", "c, d;0", ""])
+    table = open_table(write("a.csv", content.encode("utf-8-sig")))
+    assert table.columns == ("text", "label")
+    assert cells(table) == [["a, b", "1"], ["c, d", "0"]]
+
+
+def test_nameless_columns_with_nothing_in_them_are_left_out(write: Write) -> None:
+    table = open_table(write("a.csv", b"text;;label;;\na;;1;;\nb; ;0\nc;;1;\nd;;0;;;\ne;;\n"))
+    assert table.columns == ("text", "label")
+    assert [list(record.values.values()) for record in table] == [
+        ["a", "1"],
+        ["b", "0"],
+        ["c", "1"],
+        ["d", "0"],
+        ["e", ""],
+    ]
+    assert errors(table) == {4: "6 cells where the header has 5"}
+
+
+def test_nameless_columns_with_content_are_numbered(write: Write) -> None:
+    table = open_table(write("a.csv", b"text,,label,,\na,,1,,x\nb,y,0,,\n"))
+    assert table.columns == ("text", "column_2", "label", "column_5")
+    assert cells(table) == [["a", "", "1", "x"], ["b", "y", "0", ""]]
+
+
+def test_one_nameless_column_stays_as_it_is(write: Write) -> None:
+    """As pandas writes its index."""
+    table = open_table(write("a.csv", b",text,label\n0,a,1\n1,b,0\n"))
+    assert (table.columns, cells(table)[1]) == (("", "text", "label"), ["1", "b", "0"])
 
 
 def test_one_column(write: Write) -> None:
@@ -348,7 +393,14 @@ def test_no_such_file(tmp_path: Path, write: Write) -> None:
         open_table(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["a.xlsx", "a", "a.csv.zip", ".gz", "csv"])
+@pytest.mark.parametrize("name", ["a.xlsx", "A.XLS", "a.ods"])
+def test_workbooks_are_to_be_saved_as_csv(write: Write, name: str) -> None:
+    with pytest.raises(UserError, match="save it as CSV") as caught:
+        open_table(write(name, b"PK\x03\x04"))
+    assert "rename" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.csv.zip", ".gz", "csv"])
 def test_unknown_suffix(write: Write, name: str) -> None:
     with pytest.raises(UserError, match=r"\.parquet"):
         open_table(write(name, b"text\n"))

@@ -125,6 +125,12 @@ def test_unlabelled_test_split_is_set_aside_and_replaced(serve: Loader) -> None:
     assert any("test split" in note and "8 rows" in note for note in data.notes)
 
 
+def test_further_columns_are_kept_for_an_audit(serve: Loader) -> None:
+    serve(sst2_like())
+    audited = load_data("nyu-mll/sst2", DataOptions(purpose="audit"))
+    assert [row.others for row in audited.split("train")] == [{"idx": n} for n in range(100)]
+
+
 def test_class_names_become_labels_in_their_id_order(serve: Loader) -> None:
     labels = [0, 1] * 20
     serve(DatasetDict(train=class_rows(["pos", "neg"], labels, "t")))

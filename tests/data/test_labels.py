@@ -23,6 +23,10 @@ def test_labels_option_plain_and_mapped() -> None:
     labels, label_map = parse_labels_option("1=bad,2=bad, 4 = good,5=good")
     assert labels == ("bad", "good")
     assert label_map == {"1": "bad", "2": "bad", "4": "good", "5": "good"}
+    assert parse_labels_option("1=bad, 3= ,5=good") == (
+        ("bad", "good"),
+        {"1": "bad", "3": "", "5": "good"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -35,6 +39,7 @@ def test_labels_option_plain_and_mapped() -> None:
         "Good,good",
         "0=a,b",
         "0=,1=b",
+        "0=,0=a,1=b",
         "=a,1=b",
         "0=a,0=b",
         "0=a,1=a",
@@ -129,6 +134,20 @@ def test_given_map_may_use_class_ids_or_names() -> None:
 def test_given_map_to_an_unknown_label_is_refused() -> None:
     with pytest.raises(UserError, match="'mixed'"):
         given_mapping(("bad", "good"), {"3": "mixed"})
+
+
+def test_values_to_be_set_aside_mean_no_label() -> None:
+    mapping = given_mapping(("bad", "good"), {"1": "bad", "Mixed": "", "5": "good"})
+    assert mapping.find("1") == 0
+    assert [mapping.sets_aside(value) for value in ("Mixed", " mixed", "1", "3", "good")] == [
+        *(True, True),
+        *(False, False, False),
+    ]
+    # one of a value's spellings, a label's own word, a class by its id
+    mapping = given_mapping(("bad", "good"), {"US": "", "us": "good"})
+    assert (mapping.sets_aside("US"), mapping.sets_aside("us")) == (True, False)
+    assert given_mapping(("bad", "good"), {"good": ""}).sets_aside("good")
+    assert given_mapping(("bad", "good"), {"1": ""}, ("bad", "so-so", "good")).sets_aside("so-so")
 
 
 def test_class_names_keep_their_ids() -> None:

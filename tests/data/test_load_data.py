@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sentilora.data import DataOptions, DataSet, load_data
+from sentilora.data import DataOptions, DataSet, load_data, parse_labels_option
+from sentilora.data.dataset import Purpose
 from sentilora.errors import UserError
 
 Row = tuple[str, str]
@@ -167,6 +168,22 @@ def test_numbers_as_labels(tmp_path: Path) -> None:
     assert not any("--labels" in note for note in mapped.notes)
 
 
+@pytest.mark.parametrize("purpose", ["train", "evaluate", "audit"])
+def test_a_value_may_be_set_aside_and_is_counted(tmp_path: Path, purpose: Purpose) -> None:
+    rows = [(f"text {n}", str(n % 5 + 1)) for n in range(50)]
+    labels, label_map = parse_labels_option("1=bad,2=bad,3=,4=good,5=good")
+    options = DataOptions(labels=labels, label_map=label_map, purpose=purpose)
+    data = load_data(str(write_csv(tmp_path / "stars.csv", rows)), options)
+    assert data.labels == ("bad", "good")
+    assert data.label_counts("all") == {"bad": 20, "good": 20}
+    assert_adds_up(data, 50)
+    (line,) = data.report.lines()
+    assert line == (
+        "10 rows with a label that --labels sets aside ('3'): set aside "
+        "(rows 3, 8, 13, 18, 23, and 5 more)"
+    )
+
+
 def test_columns_named_and_subject_given(tmp_path: Path) -> None:
     path = str(write_csv(tmp_path / "c.csv", good_rows(), header=("quote", "verdict")))
     with pytest.raises(UserError, match=r"quote.*verdict"):
@@ -215,6 +232,28 @@ def test_label_missing_from_a_test_file_is_said(tmp_path: Path) -> None:
     assert any(
         "test split" in note and "'negative'" in note for note in load_data(str(tmp_path)).notes
     )
+
+
+def test_an_unlabelled_test_file_is_named_with_a_way_out(tmp_path: Path) -> None:
+    write_csv(tmp_path / "train.csv", good_rows())
+    write_csv(tmp_path / "test.csv", good_rows(), header=("id", "text"))
+    with pytest.raises(UserError, match=r"test\.csv: No column .* labels.* out of the folder"):
+        load_data(str(tmp_path))
+    (tmp_path / "test.csv").unlink()
+    assert sizes(load_data(str(tmp_path))) == {"train": 32, "validation": 4, "test": 4}
+    write_csv(tmp_path / "train.csv", good_rows(), header=("id", "text"))
+    with pytest.raises(UserError, match=r"train\.csv: No column") as caught:
+        load_data(str(tmp_path))
+    assert "out of the folder" not in str(caught.value)
+
+
+def test_further_columns_are_kept_for_an_audit_alone(tmp_path: Path) -> None:
+    lines = [{"id": 7, "text": "a", "label": "x"}, {"text": "b", "label": "y", "at": None}]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    audited = load_data(str(path), DataOptions(purpose="audit"))
+    assert [row.others for row in audited.all_rows()] == [{"id": 7}, {"at": None}]
+    assert [row.others for row in load_data(str(path), EVALUATE).all_rows()] == [{}, {}]
 
 
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:

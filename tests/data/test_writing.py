@@ -118,7 +118,9 @@ def test_numbers_that_are_not_finite_are_text_in_json(tmp_path: Path) -> None:
 
 def copy(source: Path, target: Path) -> None:
     table = open_table(source)
-    with open_writer(target, table.columns, schema=table.arrow_schema, source=table.path) as writer:
+    with open_writer(
+        target, table.columns, schema=table.arrow_schema, sources=[table.path], form=table.form
+    ) as writer:
         for record in table:
             writer.write(record.values)
 
@@ -204,6 +206,36 @@ def test_csv_is_what_other_readers_take(tmp_path: Path) -> None:
     with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
         assert list(csv.reader(file))[1:] == [[cell, "1"] for cell in cells]
     assert (tmp_path / "a.csv").read_bytes().startswith(b"text,n\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "delimiter", "opening"),
+    [
+        ("in.csv", "utf-8-sig", ";", b"\xef\xbb\xbftext;n\n"),
+        ("in.csv", "cp1252", ";", b"\xef\xbb\xbftext;n\n"),
+        ("in.csv", "utf-8", "|", b"text|n\n"),
+        ("in.csv", "utf-8", ",", b"text,n\n"),
+        ("in.tsv", "utf-8", "\t", b"text,n\n"),
+    ],
+)
+def test_csv_opens_where_the_csv_it_is_from_does(
+    tmp_path: Path, name: str, encoding: str, delimiter: str, opening: bytes
+) -> None:
+    lines = ["text|n", "é, è|1", "ü|2"]
+    content = "\n".join(line.replace("|", delimiter) for line in lines) + "\n"
+    if delimiter == ",":
+        content = content.replace("é, è", '"é, è"')
+    (tmp_path / name).write_bytes(content.encode(encoding))
+    copy(tmp_path / name, tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_bytes().startswith(opening)
+    assert read_rows(tmp_path / "out.csv") == [{"text": "é, è", "n": "1"}, {"text": "ü", "n": "2"}]
+    copy(tmp_path / name, tmp_path / "out.tsv")
+    assert (tmp_path / "out.tsv").read_bytes().startswith(b"text\tn\n")
+
+
+def test_one_column_is_written_with_commas(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("text\na; b\n")
+    assert open_table(tmp_path / "in.csv").form.delimiter == ","
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

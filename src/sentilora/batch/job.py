@@ -4,11 +4,14 @@ The scorer gets as many texts at once as a window has good rows and groups them 
 likes; while it is at work the texts of the next window are prepared (tokenised). A bad row (no text
 in it, undecodable, or one that the scorer fails on) is written with an error in place of its
 prediction; it never ends the job.
+
+Rows that come as somebody writes them are not waited for: a window ends with those that are there.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +33,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 _FIRST_FAILED = 5  # rows named in the summary
+_MOMENT = 0.05  # seconds that a live row is waited for, before those that are there are predicted
 
 
 class Predictions(NamedTuple):
@@ -76,29 +80,22 @@ def run_job(
 
     `score` maps n texts, as `prepare` makes them of strings, to the fields of their `Predictions`,
     labels in the order of `added`. `progress` is called with the number of rows written, after
-    each window.
+    each window, once a reader of `sink` can see them.
     """
     rows = failed = withheld = 0
     first_failed: list[tuple[int, str]] = []
-    for row in predict_rows(
-        source,
-        score,
-        text_column=text_column,
-        added=added,
-        prepare=prepare,
-        batch_rows=batch_rows,
-    ):
-        sink.write(row)
-        rows += 1
-        if (error := row[added.error]) is not None:
-            failed += 1
-            if failed <= _FIRST_FAILED:
-                first_failed.append((rows, str(error)))
-        elif row[added.predicted_label] is None:
-            withheld += 1
-        if rows % batch_rows == 0:
-            progress(rows)
-    progress(rows)
+    for window in _predicted(source, score, text_column, added, prepare, batch_rows):
+        for row in window:
+            sink.write(row)
+            rows += 1
+            if (error := row[added.error]) is not None:
+                failed += 1
+                if failed <= _FIRST_FAILED:
+                    first_failed.append((rows, str(error)))
+            elif row[added.predicted_label] is None:
+                withheld += 1
+        sink.flush()
+        progress(rows)
     return JobSummary(rows, failed, tuple(first_failed), withheld)
 
 
@@ -114,11 +111,24 @@ def predict_rows(
     """Each record's values followed by the `added` columns, in the records' order.
 
     Reads ahead no more than two times `batch_rows` records. A row has either probabilities or
-    an error, and no label where it has an error or its label is withheld.
+    an error, and no label where it has an error or its label is withheld. Records that are live
+    (they say whether the next is `ready`) are predicted without waiting for a window of them.
     """
-    records = iter(records)
-    windows = iter(lambda: list(islice(records, batch_rows)), [])
-    for window in _one_ahead(lambda each: _Window.of(each, text_column, prepare), windows):
+    for window in _predicted(records, score, text_column, added, prepare, batch_rows):
+        yield from window
+
+
+def _predicted(
+    records: Iterable[Record],
+    score: Score,
+    text_column: str,
+    added: AddedColumns,
+    prepare: Prepare,
+    batch_rows: int,
+) -> Iterator[Iterator[dict[str, object]]]:
+    """The rows of `predict_rows`, a window at a time."""
+
+    def rows(window: _Window) -> Iterator[dict[str, object]]:
         outcomes = iter(_score(score, prepare, window.texts, window.prepared))
         for record, problem in zip(window.records, window.problems, strict=True):
             outcome = _Outcome(error=problem) if problem is not None else next(outcomes)
@@ -127,17 +137,45 @@ def predict_rows(
             cells = (outcome.label, *sets, *probabilities, outcome.error)
             yield {**record.values, **dict(zip(added.names, cells, strict=True))}
 
+    windows = _windows(records, batch_rows)
+    for window in _one_ahead(lambda each: _Window.of(each, text_column, prepare), windows):
+        yield rows(window)
 
-def _one_ahead(make: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
+
+def _windows(records: Iterable[Record], size: int) -> Iterator[list[Record] | None]:
+    """Lists of so many records, the last one shorter.
+
+    Of live records a list has those that come within the moment, and None stands before one whose
+    first isn't there yet.
+    """
+    ready: Callable[[float], bool] = getattr(records, "ready", lambda seconds: True)
+    remaining = iter(records)
+    while True:
+        if not ready(_MOMENT):
+            yield None
+        window = list(islice(remaining, 1))
+        if not window:
+            return
+        end = time.monotonic() + _MOMENT
+        while len(window) < size and ready(end - time.monotonic()):
+            record = next(remaining, None)
+            if record is None:
+                break
+            window.append(record)
+        yield window
+
+
+def _one_ahead(make: Callable[[T], U], items: Iterable[T | None]) -> Iterator[U]:
     """`make` of each item, in another thread while the one before it is used.
 
+    None among the items says that the next one may be long in coming, and isn't waited for.
     The items are asked for in this thread: Ctrl-C can't end another that waits for a line.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="sentilora-preparer") as maker:
         pending: Future[U] | None = None
         try:
             for item in items:
-                ahead = maker.submit(make, item)
+                ahead = None if item is None else maker.submit(make, item)
                 if pending is not None:
                     yield pending.result()
                 pending = ahead

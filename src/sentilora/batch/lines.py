@@ -1,10 +1,11 @@
-"""Texts that are in no file as sources of rows: standard input's lines, and arguments."""
+"""Texts that are in no file as sources of rows: a stream's lines, and arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
+from sentilora.batch.live import LiveLines
 from sentilora.data.table import Record
 
 if TYPE_CHECKING:
@@ -23,15 +24,17 @@ class LineSource:
     columns = ("text",)
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+        self.lines = LiveLines(stream)
 
     def __iter__(self) -> Iterator[Record]:
-        for number, line in enumerate(self._stream, start=1):
+        for number, line in enumerate(self.lines, start=1):
             if number == 1:
                 line = line.removeprefix(_BOM)
-            if line.endswith(b"\n"):
-                line = line[:-1].removesuffix(b"\r")
-            yield _record(number, line)
+            yield _record(number, line.removesuffix(b"\r"))
+
+    def ready(self, seconds: float) -> bool:
+        """Whether the next row, or the end, comes within so many seconds."""
+        return self.lines.ready(seconds)
 
     def arrow_schema(self) -> pa.Schema:
         """One column of strings."""

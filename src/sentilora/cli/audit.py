@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sentilora.audit.duplicates import NearDuplicates
     from sentilora.audit.held_out import Judge
     from sentilora.data import DataSet
+    from sentilora.data.table import CsvForm
 
 
 def audit(
@@ -38,7 +39,7 @@ def audit(
         typer.Option(
             "-o",
             "--output",
-            help="Where to write all rows with their probabilities and what was found of each, by "
+            help="Where to write all rows with their columns and what was found of each, by "
             "its suffix as CSV, TSV, JSON Lines or Parquet.",
         ),
     ] = None,
@@ -75,13 +76,14 @@ def audit(
     """
     from sentilora.audit import assign_folds, audited, check_folds, check_similarity, write_rows
     from sentilora.cli.rows import data_options, load_rows
+    from sentilora.data.sources import files_of
     from sentilora.data.writing import check_target
 
     check_folds(folds)
     check_similarity(similarity)
-    source = Path(data) if data is not None and Path(data).is_file() else None
+    sources = files_of(data)
     if output is not None:
-        check_target(output, source)
+        check_target(output, sources)
     own = {
         **{"text_column": text_column, "label_column": label_column, "labels": labels},
         **{"data_revision": data_revision, "seed": seed},
@@ -95,7 +97,7 @@ def audit(
     probabilities = judge.probabilities(dataset, fold_of)
     result = audited(dataset, fold_of, probabilities, judge.name, near, similarity)
     if output is not None:
-        write_rows(result, output, source)
+        write_rows(result, output, sources, _form(sources))
     if as_json:
         echo_json(result.to_dict(), indent=1)
     else:
@@ -104,6 +106,22 @@ def audit(
         out().print(audit_tables(result, show))
     if output is not None:
         say(f"\nAll {len(result.examples):,} rows, with what was found of each, are in {output}.")
+    if any(_is_csv(source) for source in sources):
+        say("Row 1 is the first below the header.")
+
+
+def _is_csv(path: Path) -> bool:
+    from sentilora.data.formats import known_format
+
+    known = known_format(path)
+    return known is not None and known.name in ("csv", "tsv")
+
+
+def _form(sources: Sequence[Path]) -> CsvForm | None:
+    """That of the first CSV file among them."""
+    from sentilora.data.files import open_table
+
+    return next((open_table(source).form for source in sources if _is_csv(source)), None)
 
 
 def _fast(options: str, own: Mapping[str, Any]) -> tuple[Judge, Mapping[str, Any]]:

@@ -85,7 +85,8 @@ Split = Annotated[
 LabelValues = Annotated[
     str | None,
     typer.Option(
-        help="What the data's label values mean, as 0=negative,1=positive.",
+        help="What the data's label values mean, as 0=negative,1=positive; 3= sets the rows with "
+        "a 3 aside.",
         rich_help_panel="Data",
     ),
 ]

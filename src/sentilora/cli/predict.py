@@ -20,7 +20,6 @@ from sentilora.cli.options import (
     TextColumn,
     TrustRemoteCode,
 )
-from sentilora.errors import UserError
 
 if TYPE_CHECKING:
     from sentilora.abstention import Abstention
@@ -35,13 +34,13 @@ FAILED_ROWS = 1  # the exit code when some rows have an error
 def predict(
     run: RunOrMerged,
     inputs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             help="Texts; or one file (CSV, TSV, JSON Lines or Parquet, also gzipped); or - for "
-            "standard input, a text a line.",
+            "standard input, a text a line, JSON Lines or CSV.",
             metavar="TEXT...|FILE|-",
         ),
-    ],
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -98,7 +97,9 @@ def predict(
     """
     from sentilora.abstention import Abstention
     from sentilora.batch import TextSource, added_columns
-    from sentilora.data.files import find_text_column
+    from sentilora.cli.inputs import source_of
+    from sentilora.cutting import cut_note
+    from sentilora.data.files import Table, find_text_column
     from sentilora.data.writing import open_writer
     from sentilora.export.merged import frozen
 
@@ -106,7 +107,7 @@ def predict(
     labels = kept.task.labels
     abstention = Abstention.create(labels, kept.conformal, coverage, abstain_below)
     _say_if_too_few(kept.conformal, coverage)
-    source = _source(inputs)
+    source = source_of(inputs, text_column)
     column = find_text_column(source.columns, text_column)
     added = added_columns(labels, source.columns, prefix, sets=coverage is not None)
     on_screen = output is None and isinstance(source, TextSource) and sys.stdout.isatty()
@@ -117,8 +118,9 @@ def predict(
             output,
             (*source.columns, *added.names),
             schema=lambda: added.extend(source.arrow_schema()),
-            source=getattr(source, "path", None),
+            sources=[source.path] if isinstance(source, Table) else [],
             formulas=not spreadsheet_safe,
+            form=source.form if isinstance(source, Table) else None,
         )
     )
     with opened as sink:
@@ -133,12 +135,16 @@ def predict(
             merge=merge,
             trust_remote_code=trust_remote_code,
         )
-        summary = _run(source, sink, classifier, abstention, column, added)
+        summary, cut = _run(source, sink, classifier, abstention, column, added)
     if output is not None:
         say(f"{summary.rows:,} row{'s' * (summary.rows != 1)} written to {output}.")
     if coverage is not None or abstain_below is not None:
         rows = f"{summary.rows:,} row{'s' * (summary.rows != 1)}"
         say(f"{summary.withheld:,} of {rows} left without a label (abstained).")
+    task = classifier.task
+    scored = summary.rows - summary.failed
+    if note := cut_note(cut, scored, task.max_length, task.long_texts):
+        say(note)
     if summary.failed:
         _tell_failures(summary)
         raise typer.Exit(FAILED_ROWS)
@@ -151,17 +157,23 @@ def _run(
     abstention: Abstention,
     column: str,
     added: AddedColumns,
-) -> JobSummary:
+) -> tuple[JobSummary, int]:
+    """How it went, and how many of the texts that were labelled were too long to be read whole."""
     from sentilora.batch import run_job
+    from sentilora.encoding import texts_cut
+
+    cut = 0
 
     def score(prompts: list[Any]) -> tuple[list[str | None], Any, list[list[str]] | None]:
+        nonlocal cut
         chosen, probabilities = classifier.decide_prompts(prompts)
         labels, sets = abstention.decide(chosen, probabilities)
+        cut += texts_cut(prompts)  # once: what could be scored isn't asked for again
         return labels, probabilities, sets
 
     prepare = classifier.scorer.encoder.encode
     with _progress(source) as progress:
-        return run_job(
+        summary = run_job(
             source,
             sink,
             score,
@@ -170,6 +182,7 @@ def _run(
             progress=progress,
             prepare=prepare,
         )
+    return summary, cut
 
 
 @contextmanager
@@ -197,27 +210,6 @@ def _progress(source: Any) -> Iterator[Callable[[int], None]]:
         yield progress
         if size is not None:  # all is written, too
             bar.advance(size - bar.done)
-
-
-def _source(inputs: list[str]) -> Any:
-    """What to read: a table in a file, lines from standard input, or the arguments themselves."""
-    from sentilora.batch import LineSource, TextSource
-    from sentilora.data.files import open_table
-    from sentilora.data.formats import looks_like_file
-
-    if inputs == ["-"]:
-        return LineSource(sys.stdin.buffer)
-    if len(inputs) == 1 and looks_like_file(inputs[0]):
-        table = open_table(inputs[0])
-        for note in table.notes:
-            say(note)
-        return table
-    if files := [text for text in inputs if text == "-" or looks_like_file(text)]:
-        raise UserError(
-            f"Give either texts, or one file, or -; {files[0]!r} stands among {len(inputs)} "
-            "arguments. Texts that look like a file's name can come from standard input."
-        )
-    return TextSource(inputs)
 
 
 @contextmanager

@@ -7,19 +7,25 @@ from contextlib import ExitStack
 from typing import Any
 
 from sentilora.cli.console import Progress, say
+from sentilora.cutting import cut_note
+from sentilora.task import Task
 from sentilora.training import Plan, Reporter, StepReport
 
 
 class TrainingReporter(Reporter):
     """Draws a progress bar with ETA and the current validation result; a line an evaluation."""
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, task: Task) -> None:
         """The bar stays until `stack` is closed."""
         self._stack = stack
+        self._task = task
         self._bar: Progress | None = None
         self._validated: list[str] = []  # the last result, in words
 
     def on_start(self, plan: Plan) -> None:
+        rows = plan.rows + plan.validation_rows
+        if cut := cut_note(plan.texts_cut, rows, self._task.max_length, self._task.long_texts):
+            say(cut)
         say(
             f"Training {plan.epochs} x {plan.rows:,} rows in {plan.steps:,} steps of "
             f"{plan.batch_size}"

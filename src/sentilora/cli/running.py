@@ -225,7 +225,7 @@ def _go(
                     labelled(dataset, "validation"),
                     config.training,
                     run_dir,
-                    reporter=Several(tracked, TrainingReporter(stack)),
+                    reporter=Several(tracked, TrainingReporter(stack, config.task)),
                     resume_from=checkpoint,
                 )
             evaluation = finish(tuning, result, config.training, dataset, run_dir, with_progress)

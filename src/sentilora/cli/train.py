@@ -53,7 +53,7 @@ def train(
         str | None,
         typer.Option(
             help="The labels in order, as negative,positive; or what the data's values mean, as "
-            "0=negative,1=positive.",
+            "0=negative,1=positive; 3= sets the rows with a 3 aside.",
             rich_help_panel=_DATA,
         ),
     ] = None,

@@ -9,6 +9,7 @@ either *refused* (`UserError`: the data must be mended or better described) or *
 | row that cannot be read (bytes, number of fields, JSON) | set aside |
 | text empty, missing or no text at all | set aside |
 | label cell empty or missing (on the Hub also -1) | set aside |
+| label of which `--labels` says nothing further, as `3=` | set aside |
 | label not among those given (`--labels`, the trained task) | refused |
 | one text under two labels, within a file or split | all its copies set aside |
 | training row whose text is in validation or test too | set aside; the evaluation row stays |
@@ -46,6 +47,7 @@ from sentilora.errors import UserError
 UNREADABLE = "unreadable row"
 NO_TEXT = "no text"
 NO_LABEL = "no label"
+UNWANTED = "unwanted label"
 CONFLICT = "conflicting labels"
 OVERLAP = "train text in validation or test"
 SHARED_EVALUATION = "validation text in test"
@@ -71,8 +73,10 @@ def readable_rows(rows: Sequence[RawRow]) -> tuple[list[RawRow], list[Problem]]:
     return kept, _found(unreadable, no_text, no_label)
 
 
-def labelled_rows(rows: Sequence[RawRow], mapping: LabelMapping) -> list[Example]:
-    """The rows as examples, in the split that they were read from.
+def labelled_rows(
+    rows: Sequence[RawRow], mapping: LabelMapping
+) -> tuple[list[Example], list[Problem]]:
+    """The rows as examples, in the split that they were read from, but for those not wanted.
 
     Parameters
     ----------
@@ -87,24 +91,32 @@ def labelled_rows(rows: Sequence[RawRow], mapping: LabelMapping) -> list[Example
     examples = []
     unknown = Finding("unknown label", "reported", "")
     values: Counter[str] = Counter()
+    unwanted = Finding(UNWANTED, "set aside", "")
+    left_out: Counter[str] = Counter()
     for row in rows:
         word = label_word(row.label) or ""
+        if mapping.sets_aside(word):
+            unwanted.add(row.part, row.row)
+            left_out[word] += 1
+            continue
         label = mapping.find(word)
         if label is None:
             unknown.add(row.part, row.row)
             values[word] += 1
         else:
-            examples.append(Example(str(row.text), label, row.row, row.part))
+            examples.append(Example(str(row.text), label, row.row, row.part, row.others))
     if values:
         listed = ", ".join(f"{value!r} ({n:,})" for value, n in values.most_common(FIRST_ROWS))
         more = f" and {len(values) - FIRST_ROWS:,} more values" if len(values) > FIRST_ROWS else ""
         raise UserError(
             f"{count_rows(unknown.count)} with a label that is none of "
             f"{', '.join(mapping.labels)}: {listed}{more} ({place(unknown.rows, unknown.count)}). "
-            "Say what each value means, as in --labels 0=negative,1=positive, or take these rows "
-            "out."
+            "Say what each value means, as in --labels 0=negative,1=positive, or that its rows are "
+            "to be set aside, as in 3=."
         )
-    return examples
+    words = ", ".join(repr(word) for word, _ in left_out.most_common(FIRST_ROWS))
+    unwanted.message = f"with a label that --labels sets aside ({words})"
+    return examples, _found(unwanted)
 
 
 def without_conflicts(rows: Sequence[Example]) -> tuple[list[Example], list[Problem]]:

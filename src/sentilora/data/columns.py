@@ -44,6 +44,11 @@ def find_text_column(columns: Sequence[str], given: str | None = None) -> str:
     return _find(columns, given, TEXT_NAMES, "texts", "--text-column")
 
 
+def is_text_name(name: str) -> bool:
+    """Whether a column of that name is recognised as the text."""
+    return _plain(name) in set(map(_plain, TEXT_NAMES))
+
+
 def find_label_column(columns: Sequence[str], given: str | None = None) -> str:
     """As `find_text_column`, for the label."""
     return _find(columns, given, LABEL_NAMES, "labels", "--label-column")

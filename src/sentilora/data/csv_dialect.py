@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -18,7 +19,8 @@ from typing import NamedTuple
 
 _CANDIDATES = (",", ";", "\t", "|")
 # The header has one name, so commas in a row are text: a delimiter that no decoded text holds.
-_ONE_COLUMN = "\ud800"
+ONE_COLUMN = "\ud800"
+_DECLARED = re.compile(r'"?sep=([^\w\s"]|\t)"?(\r|\n)')
 _SNIFFED_ROWS = 100
 _LONGEST_CELL = 1 << 26  # characters; keeps a quote that is never closed from filling the memory
 
@@ -100,6 +102,12 @@ def _explain(error: csv.Error) -> str:
     return "quotes don't pair up: inside a quoted cell a quote must be doubled, and the last closes"
 
 
+def declared_delimiter(sample: str) -> str | None:
+    """The delimiter that a first line `sep=;` declares, as Excel understands it; else None."""
+    declared = _DECLARED.match(sample)
+    return declared[1] if declared else None
+
+
 def sniff_delimiter(sample: str, *, whole: bool, preferred: str = ",") -> str:
     """The delimiter of a text that begins with `sample`.
 
@@ -107,7 +115,7 @@ def sniff_delimiter(sample: str, *, whole: bool, preferred: str = ",") -> str:
     of equals the one that makes more columns, then `preferred`. `whole`: nothing follows the
     sample, so that its last row is a whole one.
     """
-    best, best_key = _ONE_COLUMN, (-1.0, 1)
+    best, best_key = ONE_COLUMN, (-1.0, 1)
     for delimiter in (preferred, *_CANDIDATES):
         reader = Dialect(delimiter).reader(io.StringIO(sample, newline=""), strict=False)
         header, *rows = list(islice(filter(None, reader), 1 + _SNIFFED_ROWS)) or [[]]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -57,7 +57,8 @@ class DataOptions:
     labels
         The label words in the order of their ids; None takes those that the rows hold.
     label_map
-        Which label a value of the label column means, where it is not the label itself.
+        Which label a value of the label column means, where it is not the label itself; "" has
+        its rows set aside.
     subject
         What one text is called in the prompt, such as "movie review".
     revision
@@ -65,7 +66,7 @@ class DataOptions:
     purpose
         "train" needs training and validation rows and cuts off the splits that are missing;
         "evaluate" takes the rows as they are; "audit" does, and keeps those that contradict or
-        repeat each other, which it looks for.
+        repeat each other, which it looks for, and their further columns, for its table.
     """
 
     text_column: str | None = None
@@ -98,6 +99,13 @@ class DataOptions:
             )
         return text, label
 
+    def other_columns(self, there: Sequence[str]) -> tuple[str, ...]:
+        """Those beside text and label that are kept with the rows."""
+        if self.purpose != "audit":
+            return ()
+        used = self.columns(there)
+        return tuple(column for column in there if column not in used)
+
 
 @dataclass(frozen=True)
 class HubAddress:
@@ -110,13 +118,17 @@ class HubAddress:
 
 @dataclass(frozen=True)
 class RawRow:
-    """One row as it was read. `row` counts the data rows of its part from 1."""
+    """One row as it was read. `row` counts the data rows of its part from 1.
+
+    `others` are its further cells, by their columns, where the rows are read for an audit.
+    """
 
     part: str  # TRAIN, VALIDATION, TEST, or ALL where the source has no splits
     row: int
     text: object
     label: object
     error: str | None = None  # why the row could not be read
+    others: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -137,13 +149,14 @@ class Example:
     """A text and its label's id, fit for use.
 
     `row` is the row's number in the file (or split) that it was read from; `split` is where it is
-    used, which is another where a missing split was cut off.
+    used, which is another where a missing split was cut off. `others` are as a `RawRow`'s.
     """
 
     text: str
     label: int
     row: int
     split: str
+    others: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Text files of unknown encoding, plain or gzipped, as a stream of characters.
 
 The encoding is decided over the whole file before its first row is used: UTF-16 where there is a
-byte order mark, else UTF-8 where the bytes are valid, else Windows-1252. A file that holds more
+byte order mark, else UTF-8 where the bytes are valid, else Windows-1252 (also behind the mark of
+UTF-8, which some programs put before any text, and which is no part of it). A file that holds more
 well-formed UTF-8 sequences than malformed bytes is a UTF-8 file with damage, not a Windows-1252
 one: read as the latter, every accent in it would turn into two wrong letters without a word.
 
@@ -25,6 +26,7 @@ from typing import BinaryIO, TextIO, cast
 from sentilora.errors import UserError
 
 _CHUNK = 1 << 20
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _MARK = re.compile("[\udc00-\udcff]")
 _NOT_ASCII = re.compile("[^\x00-\x7f\udc00-\udcff]")
 _LABEL = {"utf-8-sig": "UTF-8", "utf-16": "UTF-16", "cp1252": "Windows-1252"}
@@ -43,7 +45,8 @@ class TextFile:
     """A text file whose encoding has been found out.
 
     Raises `UserError` for an empty file and for damaged gzip data. `note` says, where it isn't
-    UTF-8, how the file was read; `size` is in bytes as stored.
+    UTF-8, how the file was read; `size` is in bytes as stored; `marked` says whether it opens with
+    a byte order mark.
     """
 
     def __init__(self, path: Path, gzipped: bool) -> None:
@@ -52,6 +55,7 @@ class TextFile:
         self.size = path.stat().st_size
         self._raw: BinaryIO | None = None
         self._position = 0
+        self.marked = False
         try:
             self.encoding, self.note = self._find_encoding()
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -62,6 +66,8 @@ class TextFile:
         """The characters, with line ends as they are; `newline` as for the built-in `open`."""
         with self._bytes() as stream:
             text = io.TextIOWrapper(stream, self.encoding, "sentilora-mark", newline)
+            if self.encoding == "cp1252" and self.marked:
+                text.read(len(codecs.BOM_UTF8))  # in Windows-1252 a character a byte
             try:
                 yield text
             finally:
@@ -104,7 +110,8 @@ class TextFile:
         opening = next(self._chunks(), b"")
         if not opening:
             raise UserError(f"'{self.path}' is empty: it has not even a header.")
-        if opening.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        self.marked = opening.startswith((*_UTF16_MARKS, codecs.BOM_UTF8))
+        if opening.startswith(_UTF16_MARKS):
             for _ in self._chunks():  # to the end, so that damaged gzip data is found now
                 pass
             return "utf-16", f"{self.path.name} is read as UTF-16"

@@ -27,6 +27,7 @@ _READERS: dict[str, type[CsvTable] | type[JsonTable] | type[ParquetTable]] = {
     "parquet": ParquetTable,
 }
 _GZIP = b"\x1f\x8b"
+_WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 _SIGNATURES = {
     _GZIP: "is compressed with gzip: add .gz to its name",
     b"PK\x03\x04": "is a zip archive or an Excel workbook: unpack it or save it as CSV",
@@ -43,6 +44,7 @@ def open_table(path: str | Path) -> Table:
     path = Path(path)
     try:
         _check_there(path)
+        _check_no_workbook(path)
         kind = file_format(path)
         _check_signature(path, kind)
         table = _READERS[kind.name](path, kind)
@@ -65,6 +67,15 @@ def _check_there(path: Path) -> None:
         raise UserError(f"There is no file '{path}'.{hint}")
     if not path.is_file():
         raise UserError(f"'{path}' is no regular file, and is read more than once: save it first.")
+
+
+def _check_no_workbook(path: Path) -> None:
+    """Said before its suffix is called unknown: to rename a workbook would be no help."""
+    if path.suffix.lower() in _WORKBOOKS:
+        raise UserError(
+            f"'{path}' is a workbook of Excel or the like: save it as CSV (of Excel's kinds, "
+            "'CSV UTF-8'), and name that file."
+        )
 
 
 def _check_signature(path: Path, kind: FileFormat) -> None:

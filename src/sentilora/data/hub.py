@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +124,7 @@ def _load(path: str, revision: str | None, known: KnownSet | None) -> DatasetDic
 def _rows(
     dataset: Dataset, part: str, options: DataOptions, words: Mapping[str, str]
 ) -> tuple[list[RawRow], tuple[str, ...] | None]:
-    from datasets import ClassLabel
+    from datasets import ClassLabel, Value
 
     text_column, label_column = options.columns(dataset.column_names)
     feature = dataset.features[label_column]
@@ -133,6 +134,17 @@ def _rows(
         RawRow(part, number, text, words.get(str(label), _named(label, names)))
         for number, (text, label) in enumerate(zip(texts, labels, strict=True), start=1)
     ]
+    others = [
+        name
+        for name in options.other_columns(dataset.column_names)
+        if isinstance(dataset.features[name], ClassLabel | Value)  # no pictures, no sound
+    ]
+    if others:
+        cells = zip(*(dataset[name] for name in others), strict=True)
+        rows = [
+            replace(row, others=dict(zip(others, of, strict=True)))
+            for row, of in zip(rows, cells, strict=True)
+        ]
     return rows, names
 
 

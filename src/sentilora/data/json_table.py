@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from sentilora.data.decoding import TextFile, without_marks
 from sentilora.data.formats import FileFormat
 from sentilora.data.json_array import array_elements
+from sentilora.data.kinds import arrow_type, kind_of
 from sentilora.data.table import Record, Table
 from sentilora.errors import UserError
 from sentilora.task import clean
@@ -69,10 +70,7 @@ class JsonTable(Table):
         """Columns of one type keep it; others are strings, what is no string as JSON text."""
         import pyarrow as pa
 
-        types = {"bool": pa.bool_(), "int": pa.int64(), "float": pa.float64()}
-        return pa.schema(
-            [(name, types.get(_common(kinds), pa.string())) for name, kinds in self._kinds.items()]
-        )
+        return pa.schema([(name, arrow_type(kinds)) for name, kinds in self._kinds.items()])
 
     def _opens_with_bracket(self) -> bool:
         with self._file.open(newline="\n") as stream:
@@ -114,31 +112,10 @@ class JsonTable(Table):
         for record in self:
             problem = problem or record.error
             for name, value in record.values.items():
-                self._kinds.setdefault(name, set()).add(_kind(value))
+                self._kinds.setdefault(name, set()).add(kind_of(value))
         if not self._kinds:
             why = f" Its first row is {problem}." if problem else ""
             raise UserError(f"'{self.path}' holds no JSON object with a key in it.{why}")
         for name in self._kinds:
             if clean(name) != name:
                 raise UserError(f"'{self.path}' has a key, {name!a}, that no encoding can hold.")
-
-
-def _kind(value: object) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int):
-        if abs(value) <= 2**53:
-            return "int"
-        return "long" if -(2**63) <= value < 2**63 else "text"  # a float can't hold a long
-    return "float" if isinstance(value, float) else "text"
-
-
-def _common(kinds: set[str]) -> str:
-    kinds = kinds - {"null"}
-    if kinds and kinds <= {"int", "long"}:
-        return "int"
-    if kinds == {"int", "float"}:
-        return "float"
-    return kinds.pop() if len(kinds) == 1 else "text"

@@ -8,7 +8,8 @@ Which labels there are, and in which order (the order of their ids, and of `clas
    size, anything else by the alphabet. Spellings that differ in case or surrounding white space
    alone are one label, under the commonest spelling.
 
-A value is looked up as it stands first, then without its case and surrounding white space.
+A value is looked up as it stands first, then without its case and surrounding white space. One that
+is mapped to nothing (`3=`) is of rows that are set aside.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from sentilora.errors import UserError
 from sentilora.task import check_labels
 
+SET_ASIDE = ""  # in place of a label: rows with that value aren't used
 WRITTEN_OUT = {"neg": "negative", "neu": "neutral", "pos": "positive"}
 SENTIMENT_ORDER = (
     "very negative",
@@ -37,12 +39,20 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 @dataclass(frozen=True)
 class LabelMapping:
-    """The labels, and which of them (by id) each value of a label column means."""
+    """The labels, and which of them (by id) each value of a label column means.
+
+    `aside` holds the values, folded, whose rows are to be set aside.
+    """
 
     labels: tuple[str, ...]
     exact: dict[str, int]
     folded: dict[str, int]
     notes: tuple[str, ...] = ()
+    aside: frozenset[str] = frozenset()
+
+    def sets_aside(self, value: str) -> bool:
+        """Whether rows with a value aren't wanted."""
+        return value not in self.exact and fold(value) in self.aside
 
     def find(self, value: str) -> int | None:
         """The id of the label that a value means; None where it means none."""
@@ -72,7 +82,8 @@ def parse_labels_option(value: str) -> tuple[tuple[str, ...], dict[str, str]]:
     -------
     labels, label_map
         The label words in order, and which label each value means (empty for the plain form).
-        Several values may mean one label: "1=negative,2=negative,4=positive,5=positive".
+        Several values may mean one label, and one may mean none, `SET_ASIDE`:
+        "1=negative,2=negative,3=,4=positive,5=positive".
 
     Raises
     ------
@@ -91,12 +102,17 @@ def parse_labels_option(value: str) -> tuple[tuple[str, ...], dict[str, str]]:
     label_map: dict[str, str] = {}
     for part in parts:
         key, _, label = (piece.strip() for piece in part.partition("="))
-        if not key or not label or label_map.setdefault(key, label) != label:
+        if not key or label_map.setdefault(key, label) != label:
             raise UserError(
                 f"--labels {value!r} cannot be read at {part!r}: each value needs exactly one "
-                "label, as in 0=negative,1=positive."
+                "label, as in 0=negative,1=positive, or nothing to set its rows aside, as in 3=."
             )
-    return checked(list(dict.fromkeys(label_map.values()))), label_map
+    return checked(meant_labels(label_map)), label_map
+
+
+def meant_labels(label_map: Mapping[str, str]) -> tuple[str, ...]:
+    """The labels that values are mapped to, in their order."""
+    return tuple(label for label in dict.fromkeys(label_map.values()) if label != SET_ASIDE)
 
 
 def checked(labels: Sequence[str]) -> tuple[str, ...]:
@@ -127,16 +143,22 @@ def given_mapping(
     ids = {label: number for number, label in enumerate(labels)}
     names = {str(number): name for number, name in enumerate(class_names or ())}
     mapped: dict[str, int] = {}
+    aside: set[str] = set()
     for key, label in (label_map or {}).items():
-        if label not in ids:
+        value = key if key in names.values() else names.get(key, key)
+        if label == SET_ASIDE:
+            aside.add(value)
+        elif label not in ids:
             raise UserError(
                 f"The label map speaks of {label!r}, which is not among the labels "
                 f"({', '.join(labels)}). Add it to them or correct it."
             )
-        mapped[key if key in names.values() else names.get(key, key)] = ids[label]
+        else:
+            mapped[value] = ids[label]
     short = {short: ids[word] for short, word in WRITTEN_OUT.items() if word in ids}
     folded = short | _folded(ids) | _folded(mapped)
-    return LabelMapping(labels, ids | mapped, folded)
+    exact = {value: label for value, label in (ids | mapped).items() if value not in aside}
+    return LabelMapping(labels, exact, folded, aside=frozenset(map(fold, aside)))
 
 
 def class_mapping(class_names: Sequence[str]) -> LabelMapping:

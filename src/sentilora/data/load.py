@@ -26,6 +26,7 @@ from sentilora.data.labels import (
     found_mapping,
     given_mapping,
     label_word,
+    meant_labels,
 )
 from sentilora.data.sources import read_source
 from sentilora.data.splits import SHARE, cut_splits
@@ -60,7 +61,8 @@ def load_data(spec: str | None, options: DataOptions | None = None) -> DataSet:
     rows = [row for part in _parts(raw).values() for row in part]
     readable, problems = checks.readable_rows(rows)
     mapping = _mapping(readable, raw, options)
-    examples = checks.labelled_rows(readable, mapping)
+    examples, found = checks.labelled_rows(readable, mapping)
+    problems += found
     if options.purpose != "audit":
         examples, found = checks.without_conflicts(examples)
         problems += found
@@ -104,7 +106,7 @@ def _parts(raw: RawData) -> dict[str, list[RawRow]]:
 
 def _mapping(rows: list[RawRow], raw: RawData, options: DataOptions) -> LabelMapping:
     """Decides on the labels: given, named by the source, or found in the rows."""
-    labels = options.labels or tuple(dict.fromkeys((options.label_map or {}).values()))
+    labels = options.labels or meant_labels(options.label_map or {})
     if labels:
         return given_mapping(labels, options.label_map, raw.class_names)
     if raw.class_names:

@@ -7,18 +7,28 @@ folder holds one file for each split (`train.csv`, `validation.jsonl.gz`, also `
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from sentilora.data.catalog import known_set
-from sentilora.data.dataset import ALL, SPLIT_NAMES, SPLITS, DataOptions, RawData, RawRow
+from sentilora.data.dataset import (
+    ALL,
+    SPLIT_NAMES,
+    SPLITS,
+    TRAIN,
+    DataOptions,
+    RawData,
+    RawRow,
+)
 from sentilora.data.files import open_table
 from sentilora.data.formats import known_format
 from sentilora.data.hub import is_hub_folder, is_hub_name, read_hub, read_hub_folder
 from sentilora.data.polarity import find_pair, read_pair
 from sentilora.data.reviews import read_bundled
 from sentilora.errors import UserError
-from sentilora.files import expanded
+from sentilora.files import expanded, looking_at
 
 SHOWN = 10  # of the names in a folder without data
 
@@ -45,6 +55,25 @@ def read_source(spec: str | None, options: DataOptions) -> RawData:
         raise UserError(f"The data {spec!r} cannot be read: {error.strerror or error}.") from error
     known = known_set(raw.name)
     return replace(raw, subject=known.subject) if known else raw
+
+
+def files_of(spec: str | None) -> list[Path]:
+    """The files on this disk that are read for a data set of that name; of a folder in the Hub's
+    layout, all that may be.
+
+    Raises
+    ------
+    UserError
+        Where whether there is such a file or folder can't be told.
+    """
+    if spec is None:
+        return []
+    path = expanded(spec)
+    with looking_at(path):
+        if not path.is_dir():
+            return [path] if path.is_file() else []
+        within = [file for pattern in ("*", "*/*") for file in path.glob(pattern)]
+        return list(_split_files(path).values()) or [file for file in within if file.is_file()]
 
 
 def _read_named(spec: str, options: DataOptions) -> RawData:
@@ -78,7 +107,8 @@ def _read_folder(folder: Path, origin: str, options: DataOptions) -> RawData:
         parts: dict[str, list[RawRow]] = {}
         notes: tuple[str, ...] = ()
         for part, path in files.items():
-            parts[part], said = _table_rows(path, part, options)
+            with _naming(path, part):
+                parts[part], said = _table_rows(path, part, options)
             notes += said
         return RawData(folder.resolve().name, origin, parts, notes=notes)
     pair = find_pair(folder)
@@ -92,6 +122,21 @@ def _read_folder(folder: Path, origin: str, options: DataOptions) -> RawData:
         f"can have validation and test (such as train.csv, test.jsonl.gz). It has: "
         f"{', '.join(there[:SHOWN]) or 'nothing'}{', …' if len(there) > SHOWN else ''}."
     )
+
+
+@contextmanager
+def _naming(path: Path, part: str) -> Iterator[None]:
+    """Has an error say in which of a folder's files it is, and how to do without that one."""
+    try:
+        yield
+    except UserError as error:
+        message = str(error) if str(path) in str(error) else f"{path}: {error}"
+        if part != TRAIN:
+            message += (
+                f" If its rows have no labels, take the file out of the folder: for training, "
+                f"{part} rows are then cut off the others."
+            )
+        raise UserError(message) from error
 
 
 def _split_files(folder: Path) -> dict[str, Path]:
@@ -115,6 +160,7 @@ def _table_rows(
 ) -> tuple[list[RawRow], tuple[str, ...]]:
     table = open_table(path)
     text_column, label_column = options.columns(table.columns)
+    others = options.other_columns(table.columns)
     rows = [
         RawRow(
             part,
@@ -122,6 +168,7 @@ def _table_rows(
             record.values.get(text_column),
             record.values.get(label_column),
             record.error,
+            {name: record.values[name] for name in others if name in record.values},
         )
         for record in table
     ]

@@ -27,12 +27,20 @@ class Record(NamedTuple):
     error: str | None = None
 
 
+class CsvForm(NamedTuple):
+    """What a spreadsheet goes by to open a CSV file: the delimiter, and a byte order mark."""
+
+    delimiter: str = ","
+    marked: bool = False
+
+
 class Table(ABC):
     """A file of rows.
 
     Attributes: `path`; `format` (csv, tsv, jsonl, parquet); `columns`, in the file's order;
     `notes`, what the user should be told about how the file was read; `size`, how much there is
-    to read, in bytes of the file as stored (Parquet: rows).
+    to read, in bytes of the file as stored (Parquet: rows); `form`, in which CSV written from it
+    opens where it does.
     """
 
     path: Path
@@ -40,6 +48,7 @@ class Table(ABC):
     columns: tuple[str, ...]
     notes: tuple[str, ...]
     size: int
+    form: CsvForm = CsvForm()
 
     @abstractmethod
     def __iter__(self) -> Iterator[Record]:

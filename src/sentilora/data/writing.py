@@ -4,12 +4,13 @@ A file is written under a temporary name beside its place and moved there at the
 interrupted job leaves neither half a file nor a damaged earlier one. The input is never written
 over. Standard output takes JSON Lines.
 
-    with open_writer("scored.csv", columns, schema=table.arrow_schema, source=table.path) as writer:
-        writer.write({"text": "fine", "predicted_label": "positive"})
+    with open_writer("scored.csv", columns, schema=table.arrow_schema, sources=[table.path]) as to:
+        to.write({"text": "fine", "predicted_label": "positive"})
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -17,7 +18,7 @@ import os
 import shutil
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -25,6 +26,7 @@ from uuid import uuid4
 
 from sentilora.data.cells import csv_cell, json_text, spreadsheet_safe, string_or_json
 from sentilora.data.formats import FileFormat, file_format
+from sentilora.data.table import CsvForm
 from sentilora.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,6 +45,9 @@ class Writer(ABC):
     def write(self, row: Row) -> None:
         """Append one row."""
 
+    def flush(self) -> None:  # noqa: B027 - of a file nobody reads what isn't whole yet
+        """Let a reader see what was written so far, where there may be one."""
+
     @abstractmethod
     def finish(self) -> None:
         """Write what is held back, after the last row."""
@@ -57,35 +62,38 @@ def open_writer(
     columns: Sequence[str],
     *,
     schema: Callable[[], pa.Schema],
-    source: Path | None = None,
+    sources: Collection[Path] = (),
     formulas: bool = True,
+    form: CsvForm | None = None,
 ) -> Iterator[Writer]:
     """A writer to `target` in the format of its suffix, or of JSON Lines to standard output (None).
 
     `columns`: the header of CSV and TSV, in order. `schema` gives the columns and types of
-    Parquet. `source`: the file being read, which is not written over. `formulas=False` makes cells
-    of CSV and TSV safe to open in a spreadsheet; no spreadsheet opens the other formats.
+    Parquet. `sources`: the files being read, which are not written over. `formulas=False` makes
+    cells of CSV and TSV safe to open in a spreadsheet; no spreadsheet opens the other formats.
+    `form`: of CSV, by default commas and no mark.
 
-    Raises `UserError` where `target` can't be written, is `source`, or has an unknown suffix.
+    Raises `UserError` where `target` can't be written, is one of `sources`, or has an unknown
+    suffix.
     """
     if target is None:
-        writer: Writer = _JsonWriter(sys.stdout.buffer)
+        writer: Writer = _StandardOutput(sys.stdout.buffer)
         yield writer
         writer.finish()
         return
     target = Path(target)
     kind = _format(target)
-    with _whole_or_nothing(target, source) as file, _packed(file, kind.gzipped) as stream:
-        writer = _writer(stream, kind, columns, schema, formulas)
+    with _whole_or_nothing(target, sources) as file, _packed(file, kind.gzipped) as stream:
+        writer = _writer(stream, kind, columns, schema, formulas, form or CsvForm())
         with closing(writer):
             yield writer
             writer.finish()
 
 
-def check_target(target: Path, source: Path | None = None) -> None:
+def check_target(target: Path, sources: Collection[Path] = ()) -> None:
     """Raise `UserError` where `open_writer` would, before long work is done for nothing."""
     _format(target)
-    _check_target(target.resolve(), source)
+    _check_target(target.resolve(), sources)
 
 
 def _format(target: Path) -> FileFormat:
@@ -101,12 +109,13 @@ def _writer(
     columns: Sequence[str],
     schema: Callable[[], pa.Schema],
     formulas: bool,
+    form: CsvForm,
 ) -> Writer:
     if kind.name == "parquet":
         return _ParquetWriter(stream, schema())
     if kind.name == "jsonl":
         return _JsonWriter(stream)
-    return _CsvWriter(stream, columns, "\t" if kind.name == "tsv" else ",", formulas)
+    return _CsvWriter(stream, columns, CsvForm("\t") if kind.name == "tsv" else form, formulas)
 
 
 @contextmanager
@@ -120,10 +129,10 @@ def _packed(stream: BinaryIO, gzipped: bool) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _whole_or_nothing(target: Path, source: Path | None) -> Iterator[BinaryIO]:
+def _whole_or_nothing(target: Path, sources: Collection[Path]) -> Iterator[BinaryIO]:
     """A stream whose content is at `target` after the block, or nowhere if the block raises."""
     target = target.resolve()  # through a link, so that the link stays one
-    _check_target(target, source)
+    _check_target(target, sources)
     temporary = target.with_name(f".sentilora-{uuid4().hex}.partial")
     with _unwritable(target):
         file = _File(temporary, "wb")
@@ -158,14 +167,14 @@ def _unwritable(where: Path) -> Iterator[None]:
         raise UserError(f"'{where}' can't be written to: {error.strerror or error}.") from error
 
 
-def _check_target(target: Path, source: Path | None) -> None:
+def _check_target(target: Path, sources: Collection[Path]) -> None:
     if target.is_dir():
         raise UserError(f"'{target}' is a folder: name a file to write to.")
     if not target.parent.is_dir():
         raise UserError(f"There is no folder '{target.parent}' to write to: create it first.")
     if target.exists() and not target.is_file():
         raise UserError(f"'{target}' is no regular file, and can't be replaced in one piece.")
-    if source is not None and target.exists() and target.samefile(source):
+    if target.exists() and any(map(target.samefile, sources)):
         raise UserError(f"'{target}' is the file being read: write to another name.")
 
 
@@ -180,14 +189,23 @@ class _JsonWriter(Writer):
         self._stream.flush()
 
 
+class _StandardOutput(_JsonWriter):
+    def flush(self) -> None:
+        self._stream.flush()
+
+
 class _CsvWriter(Writer):
     def __init__(
-        self, stream: BinaryIO, columns: Sequence[str], delimiter: str, formulas: bool
+        self, stream: BinaryIO, columns: Sequence[str], form: CsvForm, formulas: bool
     ) -> None:
+        if form.marked:
+            stream.write(codecs.BOM_UTF8)
         self._text = io.TextIOWrapper(stream, "utf-8", newline="", write_through=True)
         self._columns = columns
         self._formulas = formulas
-        self._csv = csv.writer(_LineFeeds(self._text), delimiter=delimiter, lineterminator="\r\n")
+        self._csv = csv.writer(
+            _LineFeeds(self._text), delimiter=form.delimiter, lineterminator="\r\n"
+        )
         self._write(columns)
 
     def write(self, row: Row) -> None:

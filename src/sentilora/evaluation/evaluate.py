@@ -73,6 +73,7 @@ class Evaluation:
     calibration: Recalibration
     label_sets: SetFigures | None = None
     selective_accuracy: tuple[Kept, ...] = ()
+    texts_cut: int = 0  # rows too long to be read in whole
 
     @property
     def tuned(self) -> Metrics:
@@ -86,6 +87,7 @@ class Evaluation:
             "split": self.split,
             "rows": self.rows,
             "left_out": self.left_out,
+            "texts_cut": self.texts_cut,
             "baseline_rows": self.baseline_rows,
             "labels": list(self.tuned.labels),
             "notes": list(self.notes),
@@ -154,6 +156,7 @@ def compare(
             None if conformal is None else measure_sets(conformal, scores.probabilities, true)
         ),
         selective_accuracy=selective_accuracy(scores.probabilities, scores.predicted, true),
+        texts_cut=scores.texts_cut,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentilora.cutting import cut_note
 from sentilora.data import DataOptions, DataSet, load_data, parse_labels_option
 from sentilora.evaluation.evaluate import Evaluation, compare
 from sentilora.evaluation.selection import Selection, baseline_rows
@@ -81,7 +82,9 @@ def measure(
         content_free=content_free,
         conformal=classifier.conformal,
     )
-    notes = [*evaluation.notes, *_notes(classifier)]
+    task = classifier.task
+    cut = cut_note(evaluation.texts_cut, evaluation.rows, task.max_length, task.long_texts)
+    notes = [*evaluation.notes, *([cut] if cut else []), *_notes(classifier)]
     return replace(evaluation, notes=tuple(notes))
 
 

@@ -1,7 +1,6 @@
 """`LabelScorer`: exact log p(label | text), for any Hugging Face causal LM.
 
-Training, evaluation, prediction, serving and export all ask this one thing, so this one class
-answers it.
+Training, evaluation, prediction and export all ask this one thing, so this one class answers it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from scipy.special import softmax
 from torch import Tensor
 
 from sentilora.devices import release_memory
-from sentilora.encoding import EncodedPrompt, PromptEncoder
+from sentilora.encoding import EncodedPrompt, PromptEncoder, texts_cut
 from sentilora.errors import UserError
 from sentilora.scoring.engine import PlainEngine, SharedEngine
 from sentilora.scoring.frozen import FrozenEngine
@@ -105,6 +104,7 @@ class LabelScorer:
         return Scores(
             log_probs.reshape(-1, labels).astype(np.float32),
             np.asarray(greedy.reshape(-1, labels).any(axis=1)),
+            texts_cut=texts_cut(prompts),
         )
 
     def probabilities(

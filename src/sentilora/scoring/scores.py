@@ -26,11 +26,14 @@ class Scores:
         [N] bool, whether greedy decoding would emit exactly one of the labels.
     correction
         What `probabilities` are brought to mean what they say with.
+    texts_cut
+        How many of the texts were too long to be read in whole.
     """
 
     log_probs: NDArray[np.float32]
     greedy: NDArray[np.bool_]
     correction: Correction = field(default_factory=Correction)
+    texts_cut: int = 0
 
     @property
     def label_mass(self) -> NDArray[np.float32]:
@@ -58,4 +61,5 @@ class Scores:
             np.concatenate([part.log_probs for part in parts]),
             np.concatenate([part.greedy for part in parts]),
             parts[0].correction,
+            sum(part.texts_cut for part in parts),
         )

@@ -18,6 +18,7 @@ import torch
 from sentilora.adapters import trainable_parameters
 from sentilora.correction import Correction, label_shares
 from sentilora.devices import peak_memory
+from sentilora.encoding import texts_cut
 from sentilora.errors import UserError
 from sentilora.scoring import LabelScorer
 from sentilora.training.checkpoint import Checkpoint, CheckpointStore
@@ -157,6 +158,7 @@ class _Run:
             batch_size=self.settings.batch_size,
             micro_batch=self.gradients.most,
             trained_parameters=sum(parameter.numel() for parameter in self.parameters),
+            texts_cut=texts_cut(self.train.prompts) + texts_cut(self.validation.prompts),
         )
 
     def resume(self, checkpoint: Checkpoint) -> None:

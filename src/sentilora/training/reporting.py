@@ -12,7 +12,8 @@ from typing import Any
 class Plan:
     """What is about to be done.
 
-    `done` is how many of the `steps` a resumed run has behind it already.
+    `done` is how many of the `steps` a resumed run has behind it already, `texts_cut` how many of
+    the rows to train on and to validate with are too long to be read in whole.
     """
 
     rows: int
@@ -24,6 +25,7 @@ class Plan:
     batch_size: int
     micro_batch: int
     trained_parameters: int
+    texts_cut: int = 0
 
 
 @dataclass(frozen=True)

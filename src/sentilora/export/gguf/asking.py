@@ -23,7 +23,7 @@ from sentilora.bases.gguf_file import open_gguf
 from sentilora.bases.gguf_tokenizer import read_tokenizer
 from sentilora.classifier import Classifier
 from sentilora.devices import usable_cores
-from sentilora.encoding import EncodedPrompt, PromptEncoder
+from sentilora.encoding import EncodedPrompt, PromptEncoder, texts_cut
 from sentilora.errors import UserError
 from sentilora.export.description import Description
 from sentilora.export.gguf.server import Server
@@ -118,7 +118,11 @@ class LlamaCppScorer:
             if progress is not None:
                 progress(len(rows))
         shape = (len(prompts), len(self.encoder.label_ids))
-        return Scores(np.array(log_probs, dtype=np.float32).reshape(shape), np.array(greedy, bool))
+        return Scores(
+            np.array(log_probs, dtype=np.float32).reshape(shape),
+            np.array(greedy, bool),
+            texts_cut=texts_cut(prompts),
+        )
 
     def probabilities(
         self,

@@ -23,7 +23,7 @@ from sentilora.bare_tokenizer import BareTokenizer
 from sentilora.canary import Canary, check_canary
 from sentilora.correction import softmax
 from sentilora.devices import cpu_model
-from sentilora.encoding import EncodedPrompt, PromptEncoder, tokenizer_fingerprint
+from sentilora.encoding import EncodedPrompt, PromptEncoder, texts_cut, tokenizer_fingerprint
 from sentilora.errors import UserError
 from sentilora.export.description import Description
 from sentilora.export.onnx.batches import batches
@@ -147,8 +147,9 @@ class OnnxScorer:
         """All there is to know of each text's labels, where the whole of sentilora is installed."""
         from sentilora.scoring import Scores
 
-        logs, greedy = self._model.answers(self.encoder.encode(texts), progress)
-        return Scores(logs.astype(np.float32), greedy)
+        prompts = self.encoder.encode(texts)
+        logs, greedy = self._model.answers(prompts, progress)
+        return Scores(logs.astype(np.float32), greedy, texts_cut=texts_cut(prompts))
 
     def _log_probs(self, texts: Sequence[str]) -> NDArray[np.float64]:
         return self._model.answers(self.encoder.encode(checked_texts(texts)))[0]
