@@ -6,10 +6,13 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from sentilora.data import DataOptions, load_data
 from sentilora.domains.mixture import headed, mixture_labels, mixture_template, write_mixture
 from sentilora.domains.sources import Domain, load_domains
 from sentilora.domains.study import planned
+from sentilora.errors import UserError
 from sentilora.task import Task
 
 
@@ -88,3 +91,52 @@ def test_other_rows_are_another_run(tmp_path: Path) -> None:
     assert isinstance(first, dict)
     assert first["rank"] == 4
     assert "labels" not in first  # the rows are the study's own, with its own labels
+
+
+def write_rows(folder: Path, name: str, **splits: dict[str, str]) -> None:
+    (folder / name).mkdir()
+    for split, rows in splits.items():
+        lines = [json.dumps({"text": text, "label": label}) for text, label in rows.items()]
+        (folder / name / f"{split}.jsonl").write_text("\n".join(lines))
+
+
+def turns(name: str, rows: int) -> dict[str, str]:
+    return {f"{name} {n}": ("negative", "positive")[n % 2] for n in range(rows)}
+
+
+def same_texts(folder: Path) -> list[Domain]:
+    """Two sets of film reviews; each trains on texts that the other holds out, and they disagree
+    about one."""
+    held = {split: turns(split, 4) for split in ("validation", "test")}
+    disputed = {"disputed": "positive"}
+    first = {"train": {**turns("a", 6), **disputed}, **held}
+    write_rows(folder, "imdb", **first)
+    write_rows(
+        folder,
+        "sst2",
+        train={**turns("b", 12), **held["test"], **held["validation"], "disputed": "negative"},
+        validation=turns("c", 4),
+        test={**turns("d", 4), "a 0": "negative", "A  1": "positive"},
+    )
+    return load(folder, "imdb", "sst2")
+
+
+def test_what_a_domain_holds_out_is_not_trained_on(tmp_path: Path) -> None:
+    made = write_mixture(same_texts(tmp_path), tmp_path / "out")
+    counts = Counter(row["text"] for row in read(made / "train.jsonl"))
+    mine = {text: n for text, n in counts.items() if text.startswith("Movie review: a")}
+    assert set(mine) == {f"Movie review: a {n}" for n in (2, 3, 4, 5)}
+    assert sum(mine.values()) == sum(counts.values()) - sum(mine.values()) == 12
+
+
+def test_loading_the_mixture_takes_nothing_more_out(tmp_path: Path) -> None:
+    """Else domains that were made as large as each other would no longer be."""
+    made = write_mixture(same_texts(tmp_path), tmp_path / "out")
+    assert len(load_data(str(made)).train) == len(read(made / "train.jsonl"))
+
+
+def test_a_domain_that_others_hold_out_whole(tmp_path: Path) -> None:
+    write_rows(tmp_path, "imdb", train=turns("a", 4), validation=turns("b", 4), test=turns("c", 4))
+    write_rows(tmp_path, "sst2", train=turns("d", 4), validation=turns("e", 4), test=turns("a", 4))
+    with pytest.raises(UserError, match=r"training rows of imdb .* --no-mixture"):
+        write_mixture(load(tmp_path, "imdb", "sst2"), tmp_path / "out")
