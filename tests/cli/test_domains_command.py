@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,14 @@ def test_what_is_done_is_not_done_again(measured: Path, tiny_base: Path) -> None
     assert again.code == 0, again.err
     assert "Run 1 of" not in again.err
     assert json.loads(again.out)["cells"] == list(before.values())
+
+
+def test_data_that_was_changed_since(measured: Path, tiny_base: Path, here: Path) -> None:
+    shutil.copytree(measured, here, dirs_exist_ok=True)
+    write_csv(here / "shops.csv", reviews(100, seed=1))
+    said = run(*asked(tiny_base)).error
+    assert "The rows of shops" in said
+    assert "Choose another folder with -o" in said
 
 
 @pytest.mark.parametrize(

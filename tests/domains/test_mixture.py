@@ -7,33 +7,20 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from small_sets import load, turns, write_rows, write_set
 
-from sentilora.data import DataOptions, load_data
+from sentilora.data import load_data
 from sentilora.domains.mixture import headed, mixture_labels, mixture_template, write_mixture
-from sentilora.domains.sources import Domain, load_domains
+from sentilora.domains.sources import Domain
 from sentilora.domains.study import planned
 from sentilora.errors import UserError
 from sentilora.task import Task
-
-
-def write_set(folder: Path, name: str, rows: int, labels: tuple[str, ...]) -> None:
-    (folder / name).mkdir()
-    for split in ("train", "validation", "test"):
-        lines = [
-            json.dumps({"text": f"{name} {split} {n}", "label": labels[n % len(labels)]})
-            for n in range(rows)
-        ]
-        (folder / name / f"{split}.jsonl").write_text("\n".join(lines))
 
 
 def two(folder: Path) -> list[Domain]:
     write_set(folder, "imdb", 30, ("negative", "positive"))
     write_set(folder, "fiqa", 12, ("positive", "neutral", "negative"))
     return load(folder, "imdb", "fiqa")
-
-
-def load(folder: Path, *names: str) -> list[Domain]:
-    return load_domains(names, folder, DataOptions())
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -91,17 +78,6 @@ def test_other_rows_are_another_run(tmp_path: Path) -> None:
     assert isinstance(first, dict)
     assert first["rank"] == 4
     assert "labels" not in first  # the rows are the study's own, with its own labels
-
-
-def write_rows(folder: Path, name: str, **splits: dict[str, str]) -> None:
-    (folder / name).mkdir()
-    for split, rows in splits.items():
-        lines = [json.dumps({"text": text, "label": label}) for text, label in rows.items()]
-        (folder / name / f"{split}.jsonl").write_text("\n".join(lines))
-
-
-def turns(name: str, rows: int) -> dict[str, str]:
-    return {f"{name} {n}": ("negative", "positive")[n % 2] for n in range(rows)}
 
 
 def same_texts(folder: Path) -> list[Domain]:

@@ -48,7 +48,7 @@ def domains(
     """
     from sentilora.cli.rows import data_options
     from sentilora.cli.training_runs import options_in, train_all
-    from sentilora.domains import Answering, load_domains, matrix, planned
+    from sentilora.domains import Answering, check_rows, load_domains, matrix, planned
     from sentilora.domains.tables import matrix_tables
     from sentilora.files import write_json
     from sentilora.planned_runs import keep_plan
@@ -58,6 +58,7 @@ def domains(
     names = [name.strip() for name in on.split(",") if name.strip()]
     there = load_domains(names, data_root, data_options({**shared, "seed": seed}))
     runs = planned(there, model, seed, shared, output, mixture=mixture)
+    check_rows(there, runs)
     keep_plan(runs, output)
     train_all(runs)
     answering = Answering(output / "scores", with_progress, {name: shared[name] for name in where})
