@@ -49,6 +49,7 @@ def domains(
     from sentilora.cli.rows import data_options
     from sentilora.cli.training_runs import options_in, train_all
     from sentilora.domains import Answering, check_rows, load_domains, matrix, planned
+    from sentilora.domains.settings import differing, settings_of
     from sentilora.domains.tables import matrix_tables
     from sentilora.files import write_json
     from sentilora.planned_runs import keep_plan
@@ -63,7 +64,13 @@ def domains(
     train_all(runs)
     answering = Answering(output / "scores", with_progress, {name: shared[name] for name in where})
     cells, notes = matrix(there, runs, answering)
-    found = {"cells": [cell.to_dict() for cell in cells], "notes": notes}
+    settings = settings_of(runs)
+    notes += differing(settings)
+    found = {
+        "cells": [cell.to_dict() for cell in cells],
+        "settings": settings,
+        "notes": notes,
+    }
     write_json(output / RESULT, found)
 
     def page() -> str:
