@@ -1,4 +1,4 @@
-"""Which rows count as trained on, and which finished runs are used: by adapters that only say it."""
+"""Which rows count as trained on, which finished runs are used: by adapters that only say it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ class Adapters:
         (run.folder / DESCRIPTION).touch()
         texts = {split: [row.text for row in dataset.split(split)] for split in SPLITS}
         task = SimpleNamespace(labels=dataset.labels)
-        self.there[run.folder] = SimpleNamespace(task=task, rows=RowHashes.of(**texts))
+        self.there[run.folder] = SimpleNamespace(
+            task=task, rows=RowHashes.of(**texts), conformal=None
+        )
 
     def read(self, folder: Path) -> Any:
         return self.there[folder]

@@ -83,7 +83,9 @@ def matrix(
         labels, trained = artifact.task.labels, frozenset(artifact.rows.train)
         seen = _seen_mixed(domains, trained) if mixed else trained
         scores = answering.ask(run.folder, domains, mixed=mixed)
-        models[run.contender] = {name: Answers(labels, said, seen) for name, said in scores.items()}
+        models[run.contender] = {
+            name: Answers(labels, said, seen, artifact.conformal) for name, said in scores.items()
+        }
         for domain in domains:
             if domain.name == run.contender:
                 (said,) = answering.ask(run.folder, [domain], untuned=True).values()
