@@ -12,6 +12,9 @@ from command import run
 from samples import reviews, write_csv
 
 from pages import read_page
+from sentilora import domains
+from sentilora.cli import training_runs
+from sentilora.errors import UserError
 
 FP32 = ("--device", "cpu", "--dtype", "float32")
 SHORT = ("--options", "--epochs 1 --batch-size 12 --max-length 128")
@@ -57,6 +60,7 @@ def test_a_domains_own_cell_is_what_its_run_says(measured: Path) -> None:
     cell = cells(measured)["films", "films"]
     assert cell["metrics"] == told["tuned"]
     assert cell["untuned"] == told["untuned"]
+    assert cell["label_sets"] == told["label_sets"]
     assert cell["against"] is None
 
 
@@ -99,6 +103,39 @@ def test_data_that_was_changed_since(measured: Path, tiny_base: Path, here: Path
     said = run(*asked(tiny_base)).error
     assert "The rows of shops" in said
     assert "Choose another folder with -o" in said
+
+
+def test_domains_without_labels_in_common(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said before anything is trained, and refused where nothing is left to measure."""
+    write_domains(here)
+    named = {"negative": "bug", "positive": "praise"}
+    write_csv(here / "bugs.csv", [(text, named[label]) for text, label in reviews(80, seed=3)])
+
+    def train_all(runs: object) -> None:
+        raise UserError("Trained.")
+
+    monkeypatch.setattr(training_runs, "train_all", train_all)
+    words = ("domains", "--on", "shops.csv,bugs.csv", "-o", "out", *FP32)
+    outcome = run(*words)
+    assert outcome.error == "Error: Trained."
+    assert "shops (negative, positive) and bugs (bug, praise)" in outcome.err
+    assert "No two of the domains" in run(*words, "--no-mixture").error
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--learning-rate -1", "learning_rate"),
+        ("--targets nose", "nose"),
+        ("--dtype float7", "float7"),
+        ("--patience 2 --select last", "patience"),
+    ],
+)
+def test_options_are_checked_before_rows_are_read(
+    options: str, said: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(domains, "load_domains", None)  # would be a TypeError
+    assert said in run("domains", "--on", "a.csv,b.csv", "--options", options, *FP32).error
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,17 +48,19 @@ def domains(
     The same command goes on where it was stopped.
     """
     from sentilora.cli.rows import data_options
-    from sentilora.cli.training_runs import options_in, train_all
-    from sentilora.domains import Answering, check_rows, load_domains, matrix, planned
+    from sentilora.cli.training_runs import train_all
+    from sentilora.domains import Answering, check_rows, load_domains, matrix, planned, tell_apart
     from sentilora.domains.settings import differing, settings_of
     from sentilora.domains.tables import matrix_tables
     from sentilora.files import write_json
     from sentilora.planned_runs import keep_plan
 
     where = {"device": device, "dtype": dtype, "trust_remote_code": False}
-    shared = {**where, **options_in(options, "--options")}
+    shared = _checked(model, where, options)
     names = [name.strip() for name in on.split(",") if name.strip()]
     there = load_domains(names, data_root, data_options({**shared, "seed": seed}))
+    for line in tell_apart(there, mixture=mixture):
+        say(line)
     runs = planned(there, model, seed, shared, output, mixture=mixture)
     check_rows(there, runs)
     keep_plan(runs, output)
@@ -84,3 +87,22 @@ def domains(
         return
     out().print(matrix_tables(cells, notes))
     say(f"\nThe figures are in {output / RESULT}, the adapters in {output / 'runs'}. {report}")
+
+
+def _checked(model: str, where: Mapping[str, Any], options: str) -> dict[str, Any]:
+    """The options of every run: `where` it runs, and those given, which win.
+
+    Raises UserError for what every run would refuse, before rows are read, or even fetched.
+    """
+    from sentilora.bases import resolve
+    from sentilora.bases.dtype import choose_dtype
+    from sentilora.cli.running import tuning_settings
+    from sentilora.cli.training_runs import parameters_in
+    from sentilora.devices import resolve_device
+
+    defaults, given = parameters_in(options, "--options")
+    shared = {**where, **given}
+    tuning_settings({**defaults, **shared}, given)
+    choose_dtype(resolve_device(shared["device"]), shared["dtype"])
+    resolve(model, shared.get("revision"))
+    return shared

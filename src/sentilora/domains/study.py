@@ -31,7 +31,14 @@ def planned(
     Raises UserError for a domain that is called as the mixture is, or rows that can't be mixed.
     """
     shared = {**options, "model": model, "seed": seed}
-    wanted = {domain.name: {**shared, "data": domain.spec} for domain in domains}
+    wanted = {
+        domain.name: {
+            **shared,
+            "data": domain.spec,
+            **({"labels": domain.labels} if domain.labels is not None else {}),
+        }
+        for domain in domains
+    }
     if MIXTURE in wanted:
         raise UserError(
             f"A data set is called {MIXTURE}, which is the name of the model of all domains. Give "
