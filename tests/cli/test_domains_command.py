@@ -14,6 +14,7 @@ from samples import reviews, write_csv
 from pages import read_page
 from sentilora import domains
 from sentilora.cli import training_runs
+from sentilora.data.catalog import KNOWN
 from sentilora.errors import UserError
 
 FP32 = ("--device", "cpu", "--dtype", "float32")
@@ -56,12 +57,18 @@ def test_every_model_on_every_domain(measured: Path) -> None:
 
 def test_a_domains_own_cell_is_what_its_run_says(measured: Path) -> None:
     own = run("evaluate", measured / "out/runs/films", *FP32, "--json")
-    told = json.loads(own.out)["results"]
+    told = json.loads(own.out)
     cell = cells(measured)["films", "films"]
-    assert cell["metrics"] == told["tuned"]
-    assert cell["untuned"] == told["untuned"]
+    assert cell["metrics"] == told["results"]["tuned"]
+    assert cell["untuned"] == told["results"]["untuned"]
     assert cell["label_sets"] == told["label_sets"]
     assert cell["against"] is None
+
+
+def test_what_each_was_trained_with(measured: Path) -> None:
+    settings = json.loads((measured / "out/domains.json").read_text())["settings"]
+    assert set(settings) == {"shops", "films", "mixture"}
+    assert {(each["epochs"], each["batch_size"]) for each in settings.values()} == {(1, 12)}
 
 
 def test_labels_that_one_lacks_are_left_out_and_counted(measured: Path) -> None:
@@ -150,3 +157,14 @@ def test_options_are_checked_before_rows_are_read(
 def test_domains_that_cannot_be(names: str, said: str, here: Path) -> None:
     write_domains(here)
     assert said in run("domains", "--on", names, *FP32).error
+
+
+def test_known_names_are_in_the_help_and_in_the_error(here: Path) -> None:
+    """The help's are written out there, for a catalogue isn't imported to show it."""
+    write_domains(here)
+    told = run("domains", "--help").out
+    error = run("domains", "--on", "shops.csv,none.csv", *FP32).error
+    for each in KNOWN:
+        if each.hub is not None:
+            assert each.name in told
+            assert each.name in error

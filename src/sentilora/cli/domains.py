@@ -21,7 +21,9 @@ def domains(
         str,
         typer.Option(
             "--on",
-            help="Data sets, with commas between: known names, files, folders, or Hub names.",
+            help="Data sets, with commas between: files, folders, Hub names, or known ones: "
+            "rotten_tomatoes, sst2, imdb, financial_phrasebank, twitter_financial_news, "
+            "tweet_eval_sentiment.",
         ),
     ],
     data_root: Annotated[

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sentilora.data import DataOptions, DataSet, load_data, parse_labels_option
-from sentilora.data.catalog import known_set, nearest
+from sentilora.data.catalog import known_set, nearest, on_the_hub
 from sentilora.data.hub import is_hub_name
 from sentilora.domains.labels import apart, labels_option, unified
 from sentilora.errors import UserError
@@ -98,6 +98,7 @@ def _find(name: str, root: Path | None) -> str:
         place = f" in {root} or" if root is not None else ""
         raise UserError(
             f"There is no data {name!r}{place} here, and no known set of that name.{meant} Give a "
-            "file, a folder, or a Hub data set as owner/name."
+            "file, a folder, a Hub data set as owner/name, or what is known on the Hub: "
+            f"{on_the_hub()}."
         )
     return name
