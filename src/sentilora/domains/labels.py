@@ -40,7 +40,7 @@ def labels_option(own: Sequence[str], words: Sequence[str]) -> str:
 
 
 def apart(label_sets: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-    """The pairs of domains, by name, that have less than two labels in common."""
+    """The pairs of domains, by name, that have fewer than two labels in common."""
     return [
         (one, other)
         for one, other in combinations(label_sets, 2)

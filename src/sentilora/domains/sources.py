@@ -71,8 +71,8 @@ def tell_apart(domains: Sequence[Domain], *, mixture: bool) -> list[str]:
         if domain.labels is not None
     ]
     return notes + [
-        f"{one} ({', '.join(sets[one])}) and {other} ({', '.join(sets[other])}) have less than two "
-        "labels in common: neither's model can be measured on the other."
+        f"{one} ({', '.join(sets[one])}) and {other} ({', '.join(sets[other])}) have fewer than "
+        "two labels in common: neither's model can be measured on the other."
         for one, other in pairs
     ]
 
