@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ from command import run
 from samples import reviews, write_csv
 
 from pages import read_page
+from sentilora import domains
+from sentilora.cli import training_runs
+from sentilora.data.catalog import KNOWN
+from sentilora.errors import UserError
 
 FP32 = ("--device", "cpu", "--dtype", "float32")
 SHORT = ("--options", "--epochs 1 --batch-size 12 --max-length 128")
@@ -52,11 +57,18 @@ def test_every_model_on_every_domain(measured: Path) -> None:
 
 def test_a_domains_own_cell_is_what_its_run_says(measured: Path) -> None:
     own = run("evaluate", measured / "out/runs/films", *FP32, "--json")
-    told = json.loads(own.out)["results"]
+    told = json.loads(own.out)
     cell = cells(measured)["films", "films"]
-    assert cell["metrics"] == told["tuned"]
-    assert cell["untuned"] == told["untuned"]
+    assert cell["metrics"] == told["results"]["tuned"]
+    assert cell["untuned"] == told["results"]["untuned"]
+    assert cell["label_sets"] == told["label_sets"]
     assert cell["against"] is None
+
+
+def test_what_each_was_trained_with(measured: Path) -> None:
+    settings = json.loads((measured / "out/domains.json").read_text())["settings"]
+    assert set(settings) == {"shops", "films", "mixture"}
+    assert {(each["epochs"], each["batch_size"]) for each in settings.values()} == {(1, 12)}
 
 
 def test_labels_that_one_lacks_are_left_out_and_counted(measured: Path) -> None:
@@ -92,6 +104,47 @@ def test_what_is_done_is_not_done_again(measured: Path, tiny_base: Path) -> None
     assert json.loads(again.out)["cells"] == list(before.values())
 
 
+def test_data_that_was_changed_since(measured: Path, tiny_base: Path, here: Path) -> None:
+    shutil.copytree(measured, here, dirs_exist_ok=True)
+    write_csv(here / "shops.csv", reviews(100, seed=1))
+    said = run(*asked(tiny_base)).error
+    assert "The rows of shops" in said
+    assert "Choose another folder with -o" in said
+
+
+def test_domains_without_labels_in_common(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said before anything is trained, and refused where nothing is left to measure."""
+    write_domains(here)
+    named = {"negative": "bug", "positive": "praise"}
+    write_csv(here / "bugs.csv", [(text, named[label]) for text, label in reviews(80, seed=3)])
+
+    def train_all(runs: object) -> None:
+        raise UserError("Trained.")
+
+    monkeypatch.setattr(training_runs, "train_all", train_all)
+    words = ("domains", "--on", "shops.csv,bugs.csv", "-o", "out", *FP32)
+    outcome = run(*words)
+    assert outcome.error == "Error: Trained."
+    assert "shops (negative, positive) and bugs (bug, praise)" in outcome.err
+    assert "No two of the domains" in run(*words, "--no-mixture").error
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--learning-rate -1", "learning_rate"),
+        ("--targets nose", "nose"),
+        ("--dtype float7", "float7"),
+        ("--patience 2 --select last", "patience"),
+    ],
+)
+def test_options_are_checked_before_rows_are_read(
+    options: str, said: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(domains, "load_domains", None)  # would be a TypeError
+    assert said in run("domains", "--on", "a.csv,b.csv", "--options", options, *FP32).error
+
+
 @pytest.mark.parametrize(
     ("names", "said"),
     [
@@ -104,3 +157,14 @@ def test_what_is_done_is_not_done_again(measured: Path, tiny_base: Path) -> None
 def test_domains_that_cannot_be(names: str, said: str, here: Path) -> None:
     write_domains(here)
     assert said in run("domains", "--on", names, *FP32).error
+
+
+def test_known_names_are_in_the_help_and_in_the_error(here: Path) -> None:
+    """The help's are written out there, for a catalogue isn't imported to show it."""
+    write_domains(here)
+    told = run("domains", "--help").out
+    error = run("domains", "--on", "shops.csv,none.csv", *FP32).error
+    for each in KNOWN:
+        if each.hub is not None:
+            assert each.name in told
+            assert each.name in error

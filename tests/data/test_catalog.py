@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from sentilora.data.catalog import KNOWN, known_set, nearest
+from sentilora.data.catalog import KNOWN, known_set, nearest, on_the_hub
 
 
 def test_no_name_stands_for_two_sets() -> None:
@@ -35,3 +35,10 @@ def test_other_names() -> None:
     assert known_set("my_reviews") is None
     assert nearest("roten_tomatos") == "rotten_tomatoes"
     assert nearest("zzz") is None
+
+
+def test_names_that_need_no_files() -> None:
+    said = on_the_hub()
+    for each in KNOWN:
+        assert (each.name in said) == (each.hub is not None)
+    assert said.startswith("film (rotten_tomatoes, sst2, imdb), finance (financial_phrasebank,")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sentilora.conformal import Conformal
 from sentilora.correction import Correction
 from sentilora.domains.matrix import Answers, DomainRows, transfer_cells
 from sentilora.scoring import Scores
 
+CONFORMAL = Conformal(19, tuple(n / 20 for n in range(1, 20)))
 TWO, THREE = ("negative", "positive"), ("negative", "neutral", "positive")
 
 
@@ -22,7 +24,8 @@ def answers(
 ) -> Answers:
     generator = np.random.default_rng(seed)
     logits = generator.normal(size=(rows, len(labels))).astype(np.float32) * 2
-    return Answers(labels, Scores(logits - 9, np.zeros(rows, bool), Correction(1.7)), trained)
+    scores = Scores(logits - 9, np.zeros(rows, bool), Correction(1.7))
+    return Answers(labels, scores, trained, CONFORMAL)
 
 
 FILM, FINANCE = domain("film", TWO, 60, 1), domain("finance", THREE, 90, 2)
@@ -56,6 +59,7 @@ def test_every_cell_by_hand(model: str, rows: DomainRows) -> None:
     cell, said = CELLS[model, rows.name], MODELS[model][rows.name]
     compared = tuple(label for label in said.labels if label in rows.labels)
     assert cell.compared == compared
+    assert cell.labels == said.labels
     right = by_hand(rows, said, compared, said.trained)
     assert cell.metrics.rows == len(right)
     assert cell.metrics.accuracy == pytest.approx(np.mean(right))
@@ -75,6 +79,25 @@ def test_what_is_left_out_is_counted() -> None:
     assert cell.other_label == len(neutral)
     assert cell.trained_on == len({3, 4} - set(neutral))
     assert cell.metrics.rows + cell.other_label + cell.trained_on == 90
+
+
+def test_label_sets_where_the_domain_has_just_the_models_labels() -> None:
+    for (model, domain), cell in CELLS.items():
+        assert (cell.label_sets is not None) == (model == domain)
+    sets, said = CELLS["finance", "finance"].label_sets, MODELS["finance"]["finance"]
+    assert sets is not None
+    held = said.scores.probabilities >= 1 - CONFORMAL.threshold(0.9)
+    assert sets.coverage == pytest.approx(held[np.arange(90), FINANCE.gold].mean())
+    assert sets.mean_size == pytest.approx(held.sum() / 90)
+
+
+def test_label_sets_leave_out_what_was_trained_on() -> None:
+    seen = frozenset(key for key, gold in zip(FILM.keys, FILM.gold, strict=True) if gold == 0)
+    models = {"film": {"film": answers(TWO, 60, 3, seen)}}
+    ((cell,), _) = transfer_cells([FILM], models, UNTUNED)
+    held = models["film"]["film"].scores.probabilities[:, 1] >= 1 - CONFORMAL.threshold(0.9)
+    assert cell.label_sets is not None
+    assert cell.label_sets.coverage == pytest.approx(held[np.array(FILM.gold) == 1].mean())
 
 
 def test_the_temperature_changes_calibration_alone() -> None:

@@ -6,31 +6,21 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from sentilora.data import DataOptions, load_data
+import pytest
+from small_sets import load, turns, write_rows, write_set
+
+from sentilora.data import load_data
 from sentilora.domains.mixture import headed, mixture_labels, mixture_template, write_mixture
-from sentilora.domains.sources import Domain, load_domains
+from sentilora.domains.sources import Domain
 from sentilora.domains.study import planned
+from sentilora.errors import UserError
 from sentilora.task import Task
-
-
-def write_set(folder: Path, name: str, rows: int, labels: tuple[str, ...]) -> None:
-    (folder / name).mkdir()
-    for split in ("train", "validation", "test"):
-        lines = [
-            json.dumps({"text": f"{name} {split} {n}", "label": labels[n % len(labels)]})
-            for n in range(rows)
-        ]
-        (folder / name / f"{split}.jsonl").write_text("\n".join(lines))
 
 
 def two(folder: Path) -> list[Domain]:
     write_set(folder, "imdb", 30, ("negative", "positive"))
     write_set(folder, "fiqa", 12, ("positive", "neutral", "negative"))
     return load(folder, "imdb", "fiqa")
-
-
-def load(folder: Path, *names: str) -> list[Domain]:
-    return load_domains(names, folder, DataOptions())
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -88,3 +78,41 @@ def test_other_rows_are_another_run(tmp_path: Path) -> None:
     assert isinstance(first, dict)
     assert first["rank"] == 4
     assert "labels" not in first  # the rows are the study's own, with its own labels
+
+
+def same_texts(folder: Path) -> list[Domain]:
+    """Two sets of film reviews; each trains on texts that the other holds out, and they disagree
+    about one."""
+    held = {split: turns(split, 4) for split in ("validation", "test")}
+    disputed = {"disputed": "positive"}
+    first = {"train": {**turns("a", 6), **disputed}, **held}
+    write_rows(folder, "imdb", **first)
+    write_rows(
+        folder,
+        "sst2",
+        train={**turns("b", 12), **held["test"], **held["validation"], "disputed": "negative"},
+        validation=turns("c", 4),
+        test={**turns("d", 4), "a 0": "negative", "A  1": "positive"},
+    )
+    return load(folder, "imdb", "sst2")
+
+
+def test_what_a_domain_holds_out_is_not_trained_on(tmp_path: Path) -> None:
+    made = write_mixture(same_texts(tmp_path), tmp_path / "out")
+    counts = Counter(row["text"] for row in read(made / "train.jsonl"))
+    mine = {text: n for text, n in counts.items() if text.startswith("Movie review: a")}
+    assert set(mine) == {f"Movie review: a {n}" for n in (2, 3, 4, 5)}
+    assert sum(mine.values()) == sum(counts.values()) - sum(mine.values()) == 12
+
+
+def test_loading_the_mixture_takes_nothing_more_out(tmp_path: Path) -> None:
+    """Else domains that were made as large as each other would no longer be."""
+    made = write_mixture(same_texts(tmp_path), tmp_path / "out")
+    assert len(load_data(str(made)).train) == len(read(made / "train.jsonl"))
+
+
+def test_a_domain_that_others_hold_out_whole(tmp_path: Path) -> None:
+    write_rows(tmp_path, "imdb", train=turns("a", 4), validation=turns("b", 4), test=turns("c", 4))
+    write_rows(tmp_path, "sst2", train=turns("d", 4), validation=turns("e", 4), test=turns("a", 4))
+    with pytest.raises(UserError, match=r"training rows of imdb .* --no-mixture"):
+        write_mixture(load(tmp_path, "imdb", "sst2"), tmp_path / "out")

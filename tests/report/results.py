@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sentilora.comparison import Comparison, Contender, Measured, compare_runs
+from sentilora.conformal import Conformal
 from sentilora.correction import Correction
 from sentilora.data.dataset import Example
 from sentilora.domains.matrix import Answers, Cell, DomainRows, transfer_cells
@@ -136,6 +137,7 @@ def transferred(names: tuple[str, ...] = ("films", "shops")) -> tuple[list[Cell]
                 labels,
                 scores(np.array(one.gold), 2, 0.2 if model is None else 3.0 - (model != one.name)),
                 frozenset({f"{one.name}3"} if model == "mixture" else ()),
+                Conformal(9, tuple(n / 10 for n in range(1, 10))) if model in names else None,
             )
             for one in rows
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -207,7 +208,25 @@ def test_the_figures_of_domains() -> None:
         assert any(named in plot for plot in page.plots())
         if cell.model == cell.domain:
             assert accuracy.line("untuned base")[place] == percent(cell.untuned.accuracy)
-    assert "mixture on films: without 1 rows that it was trained on." in page.text
+    assert "mixture on films: without 1 row that it was trained on." in page.text
+
+
+def test_the_label_sets_of_domains() -> None:
+    cells, _ = transferred()
+    lines = read_page(domains_text()).tables["Label sets of 90 % coverage"].lines
+    measured = [cell for cell in cells if cell.label_sets]
+    assert {cell.model for cell in measured} == {"films", "shops"}
+    for cell in measured:
+        assert cell.label_sets is not None
+        low, high = cell.label_sets.coverage_interval
+        held = f"{percent(cell.label_sets.coverage)} % [{percent(low)}, {percent(high)}]"
+        assert [cell.model, held, f"{cell.label_sets.mean_size:.2f}"] in lines
+
+
+def test_domains_without_label_sets() -> None:
+    cells, notes = transferred()
+    text = domains_page([replace(cell, label_sets=None) for cell in cells], notes)
+    assert not any(label.startswith("Label sets") for label in read_page(text).tables)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,7 +21,9 @@ def domains(
         str,
         typer.Option(
             "--on",
-            help="Data sets, with commas between: known names, files, folders, or Hub names.",
+            help="Data sets, with commas between: files, folders, Hub names, or known ones: "
+            "rotten_tomatoes, sst2, imdb, financial_phrasebank, twitter_financial_news, "
+            "tweet_eval_sentiment.",
         ),
     ],
     data_root: Annotated[
@@ -47,22 +50,32 @@ def domains(
     The same command goes on where it was stopped.
     """
     from sentilora.cli.rows import data_options
-    from sentilora.cli.training_runs import options_in, train_all
-    from sentilora.domains import Answering, load_domains, matrix, planned
+    from sentilora.cli.training_runs import train_all
+    from sentilora.domains import Answering, check_rows, load_domains, matrix, planned, tell_apart
+    from sentilora.domains.settings import differing, settings_of
     from sentilora.domains.tables import matrix_tables
     from sentilora.files import write_json
     from sentilora.planned_runs import keep_plan
 
     where = {"device": device, "dtype": dtype, "trust_remote_code": False}
-    shared = {**where, **options_in(options, "--options")}
+    shared = _checked(model, where, options)
     names = [name.strip() for name in on.split(",") if name.strip()]
     there = load_domains(names, data_root, data_options({**shared, "seed": seed}))
+    for line in tell_apart(there, mixture=mixture):
+        say(line)
     runs = planned(there, model, seed, shared, output, mixture=mixture)
+    check_rows(there, runs)
     keep_plan(runs, output)
     train_all(runs)
     answering = Answering(output / "scores", with_progress, {name: shared[name] for name in where})
     cells, notes = matrix(there, runs, answering)
-    found = {"cells": [cell.to_dict() for cell in cells], "notes": notes}
+    settings = settings_of(runs)
+    notes += differing(settings)
+    found = {
+        "cells": [cell.to_dict() for cell in cells],
+        "settings": settings,
+        "notes": notes,
+    }
     write_json(output / RESULT, found)
 
     def page() -> str:
@@ -76,3 +89,22 @@ def domains(
         return
     out().print(matrix_tables(cells, notes))
     say(f"\nThe figures are in {output / RESULT}, the adapters in {output / 'runs'}. {report}")
+
+
+def _checked(model: str, where: Mapping[str, Any], options: str) -> dict[str, Any]:
+    """The options of every run: `where` it runs, and those given, which win.
+
+    Raises UserError for what every run would refuse, before rows are read, or even fetched.
+    """
+    from sentilora.bases import resolve
+    from sentilora.bases.dtype import choose_dtype
+    from sentilora.cli.running import tuning_settings
+    from sentilora.cli.training_runs import parameters_in
+    from sentilora.devices import resolve_device
+
+    defaults, given = parameters_in(options, "--options")
+    shared = {**where, **given}
+    tuning_settings({**defaults, **shared}, given)
+    choose_dtype(resolve_device(shared["device"]), shared["dtype"])
+    resolve(model, shared.get("revision"))
+    return shared

@@ -93,3 +93,12 @@ def nearest(name: str) -> str | None:
     """The known name most like `name`, if one is like it at all."""
     close = get_close_matches(name.lower(), [each.name for each in KNOWN], n=1)
     return close[0] if close else None
+
+
+def on_the_hub() -> str:
+    """The names that need no files, by what their texts are about: "film (imdb), finance (...)"."""
+    names: dict[str, list[str]] = {}
+    for each in KNOWN:
+        if each.hub is not None:
+            names.setdefault(each.domain, []).append(each.name)
+    return ", ".join(f"{domain} ({', '.join(those)})" for domain, those in names.items())

@@ -2,7 +2,8 @@
 
 Where a model's labels aren't those of the domain, the labels that both have are compared: rows with
 another label are left out, and the model chooses among the shared ones. So is the domain's own
-model that it is held against. Rows that a model was trained on are left out for it, too.
+model that it is held against. Rows that a model was trained on are left out for it, too. Label sets
+promise something about all of a model's labels, so they are measured where the domain has the same.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sentilora.conformal import Conformal
+from sentilora.evaluation.abstaining import SetFigures, measure_sets
 from sentilora.evaluation.calibration import calibration_error
 from sentilora.evaluation.metrics import Metrics, score_metrics
 from sentilora.evaluation.paired import Difference, accuracy_difference
@@ -38,19 +41,22 @@ class Answers:
         The model's own labels, and their scores, [N, K].
     trained
         The hashes of the rows that it was trained on.
+    conformal
+        What its label sets are made from; None where it holds nothing of the kind.
     """
 
     labels: tuple[str, ...]
     scores: Scores
     trained: frozenset[str]
+    conformal: Conformal | None = None
 
 
 @dataclass(frozen=True)
 class Cell:
     """A model on a domain.
 
-    compared
-        The labels that both have.
+    labels, compared
+        The model's labels, and those of them that the domain has, too.
     trained_on, other_label
         Rows left out: those that the model was trained on, and those of a label that it lacks.
     raw_calibration_error
@@ -60,10 +66,14 @@ class Cell:
         is that model itself.
     untuned
         The base's figures on the same rows and labels.
+    label_sets
+        Of the coverage that `evaluate` measures; None where the domain hasn't just the model's
+        labels, or there are no sets.
     """
 
     model: str
     domain: str
+    labels: tuple[str, ...]
     compared: tuple[str, ...]
     trained_on: int
     other_label: int
@@ -71,6 +81,7 @@ class Cell:
     raw_calibration_error: float
     against: Difference | None
     untuned: Metrics
+    label_sets: SetFigures | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON has it."""
@@ -78,6 +89,7 @@ class Cell:
         return {
             "model": self.model,
             "domain": self.domain,
+            "labels": list(self.labels),
             "compared": list(self.compared),
             "trained_on": self.trained_on,
             "other_label": self.other_label,
@@ -85,6 +97,7 @@ class Cell:
             "raw_calibration_error": self.raw_calibration_error,
             "against": gap and {"difference": gap.value, "interval": [gap.low, gap.high]},
             "untuned": self.untuned.to_dict(),
+            "label_sets": self.label_sets and self.label_sets.to_dict(),
         }
 
 
@@ -140,6 +153,7 @@ def _cell(
     return Cell(
         model=name,
         domain=domain.name,
+        labels=answers.labels,
         compared=compared,
         trained_on=int((seen & shared).sum()),
         other_label=int((~shared).sum()),
@@ -147,6 +161,11 @@ def _cell(
         raw_calibration_error=calibration_error(scores.before_temperature.probabilities, gold),
         against=against,
         untuned=score_metrics(_among(untuned, compared, kept), gold, compared),
+        label_sets=(
+            measure_sets(answers.conformal, scores.probabilities, gold)
+            if answers.conformal is not None and set(answers.labels) == set(domain.labels)
+            else None
+        ),
     )
 
 

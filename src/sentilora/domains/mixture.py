@@ -3,6 +3,10 @@
 A text comes under what the domain calls it ("Movie review: ..."), which is the domain's part of the
 instruction; the rest is shared. The labels are those of all domains together. A smaller domain's
 rows are repeated, so that none is drowned by another (balanced sampling).
+
+Domains may hold the same texts: SST-2's sentences are those of Rotten Tomatoes. A text that any of
+them validates or tests with is trained on in none, and it is taken out before rows are repeated,
+for what `load_data` would take out afterwards would leave the domains unbalanced.
 """
 
 from __future__ import annotations
@@ -12,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sentilora.data.dataset import SPLITS, TRAIN, Example
+from sentilora.data.dataset import SPLITS, TEST, TRAIN, VALIDATION, Example, row_hash
 from sentilora.data.labels import SENTIMENT_ORDER
 from sentilora.domains.sources import Domain
+from sentilora.errors import UserError
 from sentilora.task import FIELD, Task
 from sentilora.written_rows import write_rows
 
@@ -46,17 +51,59 @@ def write_mixture(domains: Sequence[Domain], folder: Path, seed: int = 0) -> Pat
 
     Training rows are repeated up to the largest domain's number, the last of them drawn from
     `seed`; validation and test rows are not.
+
+    Raises UserError where a domain has no training row left that the others don't hold out.
     """
-    most = max(len(domain.dataset.train) for domain in domains)
+    training = training_rows(domains)
+    most = max(map(len, training))
     splits: dict[str, list[tuple[str, str]]] = {split: [] for split in SPLITS}
     for split, mixed in splits.items():
         for number, domain in enumerate(domains):
             rows: Sequence[Example] = domain.dataset.split(split)
             if split == TRAIN:
-                rows = _repeated(rows, most, np.random.default_rng([seed, number]))
-            labels = domain.dataset.labels
-            mixed += [(headed(domain, row.text), labels[row.label]) for row in rows]
+                rows = _repeated(training[number], most, np.random.default_rng([seed, number]))
+            mixed += [(headed(domain, row.text), _word(domain, row)) for row in rows]
     return write_rows(splits, folder, MIXTURE)
+
+
+def training_rows(domains: Sequence[Domain]) -> list[list[Example]]:
+    """Of each domain the training rows that the mixture takes, each once.
+
+    Left out are texts that a domain holds out, and those that stand under two labels in domains
+    whose texts have the same heading, so that no model could tell them apart.
+
+    Raises UserError where a domain has none left.
+    """
+    held_out = {
+        row_hash(row.text)
+        for domain in domains
+        for split in (VALIDATION, TEST)
+        for row in domain.dataset.split(split)
+    }
+    meant: dict[str, set[str]] = {}
+    for domain in domains:
+        for row in domain.dataset.train:
+            meant.setdefault(row_hash(headed(domain, row.text)), set()).add(_word(domain, row))
+    found = []
+    for domain in domains:
+        rows = [
+            row
+            for row in domain.dataset.train
+            if row_hash(row.text) not in held_out
+            and len(meant[row_hash(headed(domain, row.text))]) == 1
+        ]
+        if not rows:
+            raise UserError(
+                f"All training rows of {domain.name} are held out by another domain, or have "
+                "another label there, so the mixture can have none. Leave one of them out, or give "
+                "--no-mixture."
+            )
+        found.append(rows)
+    return found
+
+
+def _word(domain: Domain, row: Example) -> str:
+    return domain.dataset.labels[row.label]
 
 
 def _repeated(rows: Sequence[Example], count: int, generator: np.random.Generator) -> list[Example]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sentilora.data import DataOptions, DataSet, load_data
-from sentilora.data.catalog import known_set, nearest
+from sentilora.data import DataOptions, DataSet, load_data, parse_labels_option
+from sentilora.data.catalog import known_set, nearest, on_the_hub
 from sentilora.data.hub import is_hub_name
+from sentilora.domains.labels import apart, labels_option, unified
 from sentilora.errors import UserError
 
 
@@ -18,17 +19,21 @@ class Domain:
 
     spec
         As `load_data` and `train --data` take it.
+    labels
+        As `train --labels` takes it; None where the labels go by the words that they have there.
     """
 
     name: str
     spec: str
     dataset: DataSet
+    labels: str | None = None
 
 
 def load_domains(names: Sequence[str], root: Path | None, options: DataOptions) -> list[Domain]:
     """The data sets of those names: folders in `root`, paths, or sets on the Hub.
 
     `options` are the runs' own, so that all is understood, and a missing split cut, as they do it.
+    Labels that are spelled in several ways come under one word.
 
     Raises UserError for fewer than two, a name twice, an unknown one, or data that can't be used.
     """
@@ -42,7 +47,44 @@ def load_domains(names: Sequence[str], root: Path | None, options: DataOptions) 
     named = [domain.name for domain in domains]
     if twice := sorted({name for name in named if named.count(name) > 1}):
         raise UserError(f"{twice[0]} is named twice. Give each data set once.")
-    return domains
+    words = unified([domain.dataset.labels for domain in domains])
+    return [_worded(domain, its, options) for domain, its in zip(domains, words, strict=True)]
+
+
+def tell_apart(domains: Sequence[Domain], *, mixture: bool) -> list[str]:
+    """What is to be said of the domains' labels before anything is trained.
+
+    Raises UserError where no model could be measured on another domain than its own.
+    """
+    sets = {domain.name: domain.dataset.labels for domain in domains}
+    pairs = apart(sets)
+    if len(pairs) == len(sets) * (len(sets) - 1) // 2 and not mixture:
+        known = "; ".join(f"{name}: {', '.join(labels)}" for name, labels in sets.items())
+        raise UserError(
+            "No two of the domains have two labels in common, so no model can be measured on "
+            f"another's domain ({known}). Say with --options what each value means, as in "
+            '"--labels 0=negative,1=positive", or choose other domains.'
+        )
+    notes = [
+        f"The labels of {domain.name} are called as the other domains call them: {domain.labels}."
+        for domain in domains
+        if domain.labels is not None
+    ]
+    return notes + [
+        f"{one} ({', '.join(sets[one])}) and {other} ({', '.join(sets[other])}) have fewer than "
+        "two labels in common: neither's model can be measured on the other."
+        for one, other in pairs
+    ]
+
+
+def _worded(domain: Domain, words: tuple[str, ...], options: DataOptions) -> Domain:
+    """The domain with its labels called by `words`, read anew as its run will read it."""
+    if domain.dataset.labels == words:
+        return domain
+    option = labels_option(domain.dataset.labels, words)
+    labels, meanings = parse_labels_option(option)
+    understood = replace(options, labels=labels, label_map=meanings)
+    return replace(domain, dataset=load_data(domain.spec, understood), labels=option)
 
 
 def _find(name: str, root: Path | None) -> str:
@@ -56,6 +98,7 @@ def _find(name: str, root: Path | None) -> str:
         place = f" in {root} or" if root is not None else ""
         raise UserError(
             f"There is no data {name!r}{place} here, and no known set of that name.{meant} Give a "
-            "file, a folder, or a Hub data set as owner/name."
+            "file, a folder, a Hub data set as owner/name, or what is known on the Hub: "
+            f"{on_the_hub()}."
         )
     return name

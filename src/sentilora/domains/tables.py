@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sentilora.data.dataset import count_rows
 from sentilora.domains.matrix import Cell
-from sentilora.evaluation.tables import ABSENT, accuracy_text, plain_table, titled
+from sentilora.evaluation.tables import (
+    ABSENT,
+    GAP,
+    WIDTH,
+    accuracy_text,
+    plain_table,
+    share_text,
+    titled,
+)
 
+CORNER = "tuned on \\ measured on"
+FIGURE = 5  # cells that an accuracy takes
+COLUMNS = 8  # of accuracies that leave room for a name
+LEAST = 12  # cells that a name has at least, over several lines
 UNTUNED = "untuned base"
 LEGEND = (
     "In the first table in %: of all test rows of a domain (column) that have a label which the "
@@ -22,23 +36,41 @@ LEGEND = (
 
 def matrix_tables(cells: Sequence[Cell], notes: Sequence[str]) -> RenderableType:
     """The accuracies at a glance, and each cell with its intervals."""
+    first, *more = glance_tables(cells)
     return Group(
-        titled("Accuracy from domain to domain", glance_table(cells)),
+        titled("Accuracy from domain to domain", first),
+        *(part for table in more for part in ("", table)),
         "",
         titled("Cell by cell", details_table(cells)),
         *(Text(note, style="dim") for note in (*notes, *left_out(cells), LEGEND)),
     )
 
 
-def glance_table(cells: Sequence[Cell]) -> Table:
-    """The accuracies in %, a line a model, a column a domain."""
+def glance_tables(cells: Sequence[Cell]) -> list[Table]:
+    """The accuracies in %, a line a model, a column a domain; of many domains one table after the
+    other.
+
+    Too wide for a column each, domains are numbered: before the line and above the column.
+    """
     domains = list(dict.fromkeys(cell.domain for cell in cells))
+    first = max(cell_len(name) for name in (CORNER, *(cell.model for cell in cells)))
+    wide = first + sum(max(cell_len(name), FIGURE) + GAP for name in domains) > WIDTH
+    numbers = {name: str(number) for number, name in enumerate(domains, start=1)} if wide else {}
+    return [
+        _glance_table(cells, domains[start : start + COLUMNS], numbers)
+        for start in range(0, len(domains), COLUMNS)
+    ]
+
+
+def _glance_table(
+    cells: Sequence[Cell], domains: Sequence[str], numbers: Mapping[str, str]
+) -> Table:
     by_place = {(cell.model, cell.domain): cell for cell in cells}
-    table = plain_table("tuned on \\ measured on", *domains)
+    table = plain_table(CORNER, *(numbers.get(name, name) for name in domains), least=LEAST)
     for model in dict.fromkeys(cell.model for cell in cells):
         found = [by_place.get((model, domain)) for domain in domains]
         table.add_row(
-            Text(model),
+            Text(f"{numbers[model]} {model}" if model in numbers else model),
             *(
                 Text(
                     f"{100 * cell.metrics.accuracy:.1f}" if cell else ABSENT,
@@ -58,7 +90,7 @@ def glance_table(cells: Sequence[Cell]) -> Table:
 
 def details_table(cells: Sequence[Cell]) -> Table:
     """A line a cell, under its domain."""
-    table = plain_table("", "accuracy [95 %]", "against its own", "untuned", "ECE")
+    table = plain_table("", "accuracy [95 %]", "against its own", "untuned", "ECE", least=LEAST)
     for domain in dict.fromkeys(cell.domain for cell in cells):
         table.add_row(Text(f"on {domain}", style="bold"))
         for cell in (cell for cell in cells if cell.domain == domain):
@@ -76,16 +108,34 @@ def details_table(cells: Sequence[Cell]) -> Table:
     return table
 
 
+def sets_table(cells: Sequence[Cell]) -> Table | None:
+    """The label sets of those cells that have any, under their domains; None without one."""
+    measured = [(cell, cell.label_sets) for cell in cells if cell.label_sets is not None]
+    if not measured:
+        return None
+    table = plain_table("", "hold the true label [95 %]", "labels in a set", least=LEAST)
+    for domain in dict.fromkeys(cell.domain for cell, _ in measured):
+        table.add_row(Text(f"on {domain}", style="bold"))
+        for cell, sets in measured:
+            if cell.domain == domain:
+                found = share_text(sets.coverage, sets.coverage_interval)
+                table.add_row(Text(f"  {cell.model}"), found, f"{sets.mean_size:.2f}")
+    return table
+
+
 def left_out(cells: Sequence[Cell]) -> list[str]:
-    """What was left out of which cell, and which labels it is about."""
+    """What was left out of which cell: rows, and labels that the model couldn't choose."""
     notes = []
     for cell in cells:
         parts = []
         if cell.other_label:
             labels = ", ".join(cell.compared)
-            parts.append(f"{cell.other_label:,} rows with another label than {labels}")
+            parts.append(f"{count_rows(cell.other_label)} with another label than {labels}")
         if cell.trained_on:
-            parts.append(f"{cell.trained_on:,} rows that it was trained on")
+            parts.append(f"{count_rows(cell.trained_on)} that it was trained on")
+        if others := [label for label in cell.labels if label not in cell.compared]:
+            named = f"label{'s' if len(others) > 1 else ''} {', '.join(others)}"
+            parts.append(f"its {named}, which {cell.domain} hasn't")
         if parts:
             notes.append(f"{cell.model} on {cell.domain}: without {' and '.join(parts)}.")
     return notes

@@ -205,13 +205,17 @@ def _largest_confusions(metrics: Metrics) -> Group:
     return titled(title, table)
 
 
-def plain_table(*headings: str) -> Table:
-    """Without frames: the first column of names, which are folded, the others of figures."""
+def plain_table(*headings: str, least: int | None = None) -> Table:
+    """Without frames: the first column of names, which are folded, the others of figures.
+
+    least
+        So many cells are kept for names, however wide the figures are.
+    """
     # With the box's own blank between columns, this makes a gap of GAP.
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0), pad_edge=False)
     for number, heading in enumerate(headings):
         if number == 0:
-            table.add_column(Text(heading), overflow="fold")
+            table.add_column(Text(heading), overflow="fold", min_width=least)
         else:
             table.add_column(Text(heading), justify="right", no_wrap=True)
     return table

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sentilora.domains.matrix import Cell
-from sentilora.domains.tables import LEGEND, UNTUNED, details_table, left_out
+from sentilora.domains.tables import (
+    CORNER,
+    LEGEND,
+    UNTUNED,
+    details_table,
+    left_out,
+    sets_table,
+)
+from sentilora.evaluation.abstaining import COVERAGE
 from sentilora.report.page import render
 from sentilora.report.plots import calibration_plot
 from sentilora.report.tables import HeatMap, Shade, grid
 
-CORNER = "tuned on \\ measured on"
-
 
 def domains_page(cells: Sequence[Cell], notes: Sequence[str]) -> str:
     """The page's HTML."""
+    sets = sets_table(cells)
     return render(
         "domains.html",
         domains=list(dict.fromkeys(cell.domain for cell in cells)),
@@ -22,6 +29,8 @@ def domains_page(cells: Sequence[Cell], notes: Sequence[str]) -> str:
         accuracy=accuracy_map(cells),
         change=_map(cells, _change),
         details=grid(details_table(cells)),
+        coverage=f"{100 * COVERAGE:g} %",
+        label_sets=grid(sets) if sets is not None else None,
         calibration=calibration_plot(
             [
                 (
