@@ -92,9 +92,12 @@ def _read(path: Path) -> Spec:
     from sentilora.comparison import read_spec
 
     spec = read_spec(path, training_runs.known_options())
-    for name, options in spec.variants.items():
-        training_runs.check_options({**spec.options, **options}, f"{path}, variant {name!r}")
-    return spec
+    variants = {
+        name: training_runs.understood(options, f"{path}, variant {name!r}")
+        for name, options in spec.variants.items()
+    }
+    options = training_runs.understood(spec.options, f"{path}, options")
+    return replace(spec, variants=variants, options=options)
 
 
 def _from_options(

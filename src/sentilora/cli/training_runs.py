@@ -72,9 +72,13 @@ def parameters_in(line: str, where: str) -> tuple[dict[str, Any], dict[str, Any]
     return context.params, asked
 
 
-def check_options(options: Mapping[str, Any], where: str) -> None:
-    """Raise UserError where `train` would refuse a value for its kind."""
-    _parsed(arguments(options), where)
+def understood(options: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Options by name, their values as `train` understands them.
+
+    Raises UserError where it would refuse one for its kind.
+    """
+    params = _parsed(arguments(options), where).params
+    return {name: params[name] for name in options}
 
 
 def _parsed(words: Sequence[str], where: str) -> Any:
