@@ -137,13 +137,14 @@ def _with_splits(spec: Spec, output: Path) -> Spec:
     if not spec.models:
         return spec
     understood = data_options(spec.options)
-    folder = with_splits(spec.data, understood, output / "data")
-    if folder is None:
+    cut = with_splits(spec.data, understood, output / "data")
+    if cut is None:
         return spec
+    folder, labels = cut
     say(f"The data lacks a split. All three were cut once, for all runs: {folder}")
     kept = {name: value for name, value in spec.options.items() if name not in ROW_OPTIONS}
-    if understood.labels:  # their order is a part of the prompt
-        kept["labels"] = ",".join(understood.labels)
+    if not any(sign in label for label in labels for sign in ",="):  # else `--labels` can't say it
+        kept["labels"] = ",".join(labels)  # their order is a part of the prompt
     if understood.subject:
         kept["subject"] = understood.subject
     return replace(spec, data=str(folder), options=kept)

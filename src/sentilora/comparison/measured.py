@@ -11,7 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from sentilora.artifact import WEIGHTS, Artifact
-from sentilora.errors import UserError
+from sentilora.comparison.labels import in_order
 from sentilora.evaluation.measuring import Scoring
 from sentilora.evaluation.metrics import Metrics, score_metrics
 from sentilora.files import read_json, sha256, write_json
@@ -19,6 +19,7 @@ from sentilora.files import read_json, sha256, write_json
 if TYPE_CHECKING:
     from sentilora.classifier import Classifier
     from sentilora.data.dataset import Example
+    from sentilora.scoring import Scores
 
 ONE_BY_ONE = 20  # texts that are asked for alone, for the latency
 
@@ -76,8 +77,9 @@ class Measurer:
 
     Parameters
     ----------
-    examples
-        [N] the rows, none of which any of the runs was trained on.
+    examples, labels
+        [N] the rows, none of which any of the runs was trained on, and the labels that theirs are
+        ids of. A run may have the same labels in another order.
     scoring
         Makes of a classifier a function from texts to `Scores`, under a description.
     loading
@@ -87,12 +89,14 @@ class Measurer:
     def __init__(
         self,
         examples: Sequence[Example],
+        labels: Sequence[str],
         folder: Path,
         scoring: Scoring,
         loading: Mapping[str, Any],
     ) -> None:
         self.texts = [example.text for example in examples]
         self.gold = [example.label for example in examples]
+        self.labels = tuple(labels)
         self.folder, self.scoring, self.loading = folder, scoring, loading
         self._untuned: dict[str, Metrics] = {}  # by base and task: seeds share it
 
@@ -118,13 +122,13 @@ class Measurer:
 
         classifier = load(artifact.path, **self.loading)
         started = time.perf_counter()
-        scores = self.scoring(classifier, f"scoring {artifact.path.name}")(self.texts)
+        scores = self._scores(classifier, f"scoring {artifact.path.name}")
         seconds = time.perf_counter() - started
         count = artifact.metrics["parameters"]
         return Measured(
             base=artifact.base.name,
             predicted=tuple(scores.predicted.tolist()),
-            tuned=score_metrics(scores, self.gold, artifact.task.labels),
+            tuned=score_metrics(scores, self.gold, self.labels),
             untuned=self._untuned.get(_question(artifact)) or self._of_base(classifier),
             parameters=count["total"],
             trained=count["trained"],
@@ -137,8 +141,12 @@ class Measurer:
 
     def _of_base(self, classifier: Classifier) -> Metrics:
         with classifier.untuned() as base:
-            scores = self.scoring(base, "scoring, untuned")(self.texts)
-        return score_metrics(scores, self.gold, classifier.task.labels)
+            scores = self._scores(base, "scoring, untuned")
+        return score_metrics(scores, self.gold, self.labels)
+
+    def _scores(self, classifier: Classifier, what: str) -> Scores:
+        scores = self.scoring(classifier, what)(self.texts)
+        return in_order(scores, classifier.task.labels, self.labels)
 
     def _latency(self, classifier: Classifier) -> float:
         seconds = []
@@ -151,21 +159,9 @@ class Measurer:
     def _key(self, artifact: Artifact) -> str:
         """What the measurement depends on: the adapter, the rows, and where it is made."""
         made = hashlib.sha256(sha256(artifact.path / WEIGHTS).encode())
-        for part in (*self.texts, *self.gold, sorted(self.loading.items())):
+        for part in (*self.texts, *self.gold, self.labels, sorted(self.loading.items())):
             made.update(repr(part).encode())
         return made.hexdigest()
-
-
-def same_labels(artifacts: Sequence[Artifact]) -> tuple[str, ...]:
-    """The labels of all the runs; UserError where they differ."""
-    first = artifacts[0]
-    for other in artifacts[1:]:
-        if other.task.labels != first.task.labels:
-            raise UserError(
-                f"{other.path} answers {', '.join(other.task.labels)} and {first.path} "
-                f"{', '.join(first.task.labels)}: they can't be compared on the same rows."
-            )
-    return first.task.labels
 
 
 def _question(artifact: Artifact) -> str:

@@ -33,7 +33,8 @@ def measure_runs(
     """
     rows = compared_rows([run.folder for run in planned], data)
     examples = rows.selection.examples
-    measurer = Measurer(examples, folder, scoring, loading)
+    labels = rows.dataset.labels
+    measurer = Measurer(examples, labels, folder, scoring, loading)
     found: dict[str, list[Measured]] = {}
     for run in planned:
         found.setdefault(run.contender, []).append(measurer.measure(run.folder))
@@ -43,7 +44,6 @@ def measure_runs(
         **{name: [run.predicted for run in runs] for name, runs in found.items()},
         **{TITLES[name]: [said] for name, said in baselines.items() if name == TFIDF},
     }
-    labels = rows.dataset.labels
     selection = rows.selection
     return Comparison(
         data=rows.dataset.name,

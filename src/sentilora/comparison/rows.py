@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sentilora.artifact import Artifact
-from sentilora.comparison.measured import same_labels
+from sentilora.comparison.labels import check_same_labels
 from sentilora.data import DataOptions, DataSet, load_data
 from sentilora.data.dataset import SPLITS, count_rows, row_hash
 from sentilora.errors import UserError
@@ -25,8 +25,11 @@ class ComparedRows:
     baselines: BaselineRows
 
 
-def with_splits(data: str | None, options: DataOptions, folder: Path) -> Path | None:
-    """Where data lacks a split: a folder in `folder` with all three, cut once, for seeds to share.
+def with_splits(
+    data: str | None, options: DataOptions, folder: Path
+) -> tuple[Path, tuple[str, ...]] | None:
+    """Where data lacks a split: a folder in `folder` with all three, cut once, for seeds to share,
+    and the labels in their order, which the rows there don't tell.
 
     None where it has them all. Training would cut them by its own seed.
     """
@@ -37,7 +40,7 @@ def with_splits(data: str | None, options: DataOptions, folder: Path) -> Path | 
     splits = {
         split: [(row.text, cut.labels[row.label]) for row in cut.split(split)] for split in SPLITS
     }
-    return write_rows(splits, folder, cut.name)
+    return write_rows(splits, folder, cut.name), cut.labels
 
 
 def compared_rows(runs: Sequence[Path], data: str | None) -> ComparedRows:
@@ -48,7 +51,7 @@ def compared_rows(runs: Sequence[Path], data: str | None) -> ComparedRows:
     Raises UserError where the runs have other labels, or no rows are left.
     """
     artifacts = [Artifact.read(run) for run in runs]
-    same_labels(artifacts)
+    check_same_labels({str(each.path): each.task.labels for each in artifacts})
     dataset, _ = data_for(
         runs[0], data, text_column=None, label_column=None, labels=None, revision=None
     )
