@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -14,8 +16,14 @@ from command import run
 from samples import Work, reviews, write_csv
 
 from pages import read_page
+from sentilora.cli import training_runs
+from sentilora.cli.rows import data_options
 from sentilora.comparison.rows import compared_rows
+from sentilora.data import load, load_data
+from sentilora.data.dataset import RawData, RawRow
+from sentilora.errors import UserError
 from sentilora.files import sha256
+from sentilora.planned_runs import PlannedRun
 
 FP32 = ("--device", "cpu", "--dtype", "float32")
 SHORT = ("--options", "--epochs 1 --batch-size 12 --max-length 128")
@@ -200,7 +208,73 @@ def test_what_cannot_be_compared(arguments: tuple[str, ...], said: str, here: Pa
     assert said in run("compare", *arguments).error
 
 
-def test_a_run_that_fails_is_named(here: Path, data: Path) -> None:
-    outcome = run("compare", "--models", "nowhere", "--data", data, *FP32)
-    assert outcome.code == 2
-    assert "The run nowhere" in outcome.err
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch) -> list[PlannedRun]:
+    """The runs that would be trained: training is where the command stops."""
+    asked: list[PlannedRun] = []
+
+    def train_all(runs: Sequence[PlannedRun]) -> None:
+        asked.extend(runs)
+        raise UserError("Nothing is trained here.")
+
+    monkeypatch.setattr(training_runs, "train_all", train_all)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--variant", "", "--variant", "--rank 0"), "base, rank 0, seed 0 can't be trained"),
+        (("--variant", "", "--variant", "--targets foo"), "Unknown projection 'foo'"),
+        (("--variant", "", "--variant", "--template none"), "needs exactly one"),
+        (("--variant", "", "--variant", "--max-length 9"), "no room is left for a text"),
+        (("--variant", "", "--variant", "--label-column mood"), "'mood'"),
+        (
+            ("--variant", "", "--variant", "--labels positive=good,negative=bad"),
+            "can't be compared",
+        ),
+        (("--models", "BASE,./nowhere"), "There is no model at ./nowhere"),
+        (("--models", "BASE,nowhere"), "The run nowhere, seed 0 can't be trained"),
+        (("--run", "ADAPTER", "--options", "--labels positive=good,negative=bad"), "good, bad"),
+    ],
+)
+def test_what_can_be_foreseen_is_said_before_anything_is_trained(
+    more: tuple[str, ...],
+    said: str,
+    data: Path,
+    tiny_base: Path,
+    adapter: Path,
+    untrained: list[PlannedRun],
+) -> None:
+    (data.parent / "set").mkdir()
+    for seed, split in enumerate(("train", "validation", "test")):
+        write_csv(data.parent / "set" / f"{split}.csv", reviews(20, seed=seed))
+    named = {"BASE": str(tiny_base), "ADAPTER": str(adapter)}
+    words = [re.sub("BASE|ADAPTER", lambda found: named[found[0]], word) for word in more]
+    outcome = run("compare", "--models", tiny_base, "--data", "set", *FP32, *words)
+    assert said in outcome.error
+    assert untrained == []
+
+
+def test_rows_that_are_cut_keep_the_order_of_their_labels(
+    here: Path, tiny_base: Path, untrained: list[PlannedRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Hub set's classes have an order, which its rows by themselves don't tell."""
+    names = ("World", "Sports", "Business")
+    rows = [RawRow("train", n + 1, f"text {n}", names[n % 3]) for n in range(60)]
+    news = RawData("news", "news", {"train": rows}, class_names=names)
+    ours = load.read_source
+    monkeypatch.setattr(
+        load, "read_source", lambda spec, options: news if spec == "news" else ours(spec, options)
+    )
+    assert "Nothing is trained" in run("compare", "--models", tiny_base, "--data", "news").error
+    (planned,) = untrained
+    asked = dict(planned.options or {})
+    assert asked["data"] != "news"
+    assert load_data(asked["data"], data_options(asked)).labels == names
+
+
+def test_a_run_that_fails_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "false")
+    with pytest.raises(UserError, match="The run tiny, seed 3 ended with code 1"):
+        training_runs.train_all([PlannedRun("tiny", 3, here / "run", {"rank": 1})])

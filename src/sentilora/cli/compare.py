@@ -61,6 +61,7 @@ def compare(
     The same command goes on with a comparison that was stopped.
     """
     from sentilora.cli import training_runs
+    from sentilora.cli.looking_ahead import look_ahead
     from sentilora.comparison import measure_runs, planned
     from sentilora.planned_runs import keep_plan
     from sentilora.runs import absolute
@@ -74,6 +75,7 @@ def compare(
     where = {"device": device, "dtype": dtype, "trust_remote_code": False}
     asked = _with_splits(replace(asked, options={**where, **asked.options}), output)
     every = planned(asked, absolute(asked.data), output)
+    look_ahead(every)
     keep_plan(every, output)
     training_runs.train_all(every)
     found = measure_runs(

@@ -81,6 +81,15 @@ def understood(options: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {name: params[name] for name in options}
 
 
+def parameters_of(run: PlannedRun) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All of `train`'s parameters for a run, and those that it is given.
+
+    Raises UserError where `train` would refuse one for its kind.
+    """
+    context = _parsed(arguments(run.options or {}), run.title)
+    return context.params, given(context)
+
+
 def _parsed(words: Sequence[str], where: str) -> Any:
     try:
         return command().make_context("train", list(words))
