@@ -152,15 +152,24 @@ def test_rows_that_another_run_was_validated_on_are_left_out(
     rows = json.loads((adapter / "rows.json").read_text())
     shutil.copytree(adapter, here / "other")
     moved = {**rows, "validation": rows["test"][:2], "test": rows["validation"]}
-    (here / "other/rows.json").write_text(json.dumps(moved))
-    description = json.loads((here / "other/sentilora.json").read_text())
-    description["files"]["rows.json"] = sha256(here / "other/rows.json")
-    (here / "other/sentilora.json").write_text(json.dumps(description))
+    _keep_rows(here / "other", moved)
     alone = compared_rows([adapter], None).selection
     both = compared_rows([adapter, here / "other"], None).selection
     assert len(both.examples) == len(alone.examples) - 2
     assert both.left_out == alone.left_out + 2
-    assert "2 rows that one of them was validated on" in str(both.note)
+    assert "8 rows validated on" in str(both.note)
+    moved["validation"] = rows["test"]
+    _keep_rows(here / "other", moved)
+    with pytest.raises(UserError, match="no rows to compare on"):
+        compared_rows([adapter, here / "other"], None)
+
+
+def _keep_rows(run: Path, rows: dict[str, Any]) -> None:
+    """As if a run had been given these rows."""
+    (run / "rows.json").write_text(json.dumps(rows))
+    description = json.loads((run / "sentilora.json").read_text())
+    description["files"]["rows.json"] = sha256(run / "rows.json")
+    (run / "sentilora.json").write_text(json.dumps(description))
 
 
 def test_runs_of_the_same_name_are_two(adapter: Path, finished: Work, here: Path) -> None:

@@ -91,7 +91,7 @@ def test_the_figures_of_an_evaluation() -> None:
     for each in evaluation.selective_accuracy:
         line = abstaining.line(f"{each.threshold:g}" if each.threshold else "never")
         assert line[:2] == [str(each.rows), f"{percent(each.share)} %"]
-    assert "films, test Rows measured 120 Left out, trained on 1,234" in page.text
+    assert "films, test Rows measured 120 Left out, trained or validated on 1,234" in page.text
     assert "A note & more." in page.text
 
 

@@ -1,15 +1,16 @@
-"""The rows of a comparison: the same splits for every run, and none that any run was trained on."""
+"""The rows of a comparison: the same splits for every run, and none that any run was trained or
+validated on."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sentilora.artifact import Artifact
 from sentilora.comparison.labels import check_same_labels
 from sentilora.data import DataOptions, DataSet, load_data
-from sentilora.data.dataset import SPLITS, count_rows, row_hash
+from sentilora.data.dataset import SPLITS, row_hash
 from sentilora.errors import UserError
 from sentilora.evaluation.measuring import data_for
 from sentilora.evaluation.selection import BaselineRows, Selection, baseline_rows, select_rows
@@ -57,27 +58,11 @@ def compared_rows(runs: Sequence[Path], data: str | None) -> ComparedRows:
     )
     trained = {key for each in artifacts for key in each.rows.train}
     validated = {key for each in artifacts for key in each.rows.validation}
-    selection = select_rows(dataset, None, trained, artifacts[0].rows.test)
-    selection = _without(selection, validated, dataset.name)
-    return ComparedRows(dataset, selection, baseline_rows(dataset, selection, trained))
-
-
-def _without(selection: Selection, validated: Collection[str], data: str) -> Selection:
-    """Without the rows that a run was validated on: they had a part in choosing its weights, and
-    one run's test rows may be another's."""
-    kept = tuple(row for row in selection.examples if row_hash(row.text) not in validated)
-    count = len(selection.examples) - len(kept)
-    if not count:
-        return selection
-    if not kept:
+    # One run's test rows may be another's validation rows.
+    selection = select_rows(dataset, None, trained, artifacts[0].rows.test, validated)
+    if validated & {row_hash(row.text) for row in selection.examples}:
         raise UserError(
-            f"{data} has no rows to compare on: each was trained or validated on by one of the "
-            "runs. Name other data with --data."
+            f"{dataset.name} has no rows to compare on: each was trained or validated on by one of "
+            "the runs. Name other data with --data."
         )
-    note = f"Left out: {count_rows(count)} that one of them was validated on."
-    return replace(
-        selection,
-        examples=kept,
-        left_out=selection.left_out + count,
-        note=f"{selection.note} {note}" if selection.note else note,
-    )
+    return ComparedRows(dataset, selection, baseline_rows(dataset, selection, trained))
