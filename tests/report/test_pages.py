@@ -80,7 +80,9 @@ def test_the_figures_of_an_evaluation() -> None:
     low, high = tuned.accuracy_interval
     headline = f"{percent(tuned.accuracy)} % accuracy [{percent(low)}, {percent(high)}]"
     assert headline in page.text
-    calibration = page.tables["Calibration in 15 bins, before and after the temperature"]
+    calibration = page.tables[
+        "The tuned model's calibration in 15 bins, before and after the temperature of 1.60"
+    ]
     for name, found in (
         ("before", evaluation.calibration.before),
         ("after", evaluation.calibration.after),
@@ -116,7 +118,10 @@ def test_reliability_before_and_after_a_temperature() -> None:
     assert "with the temperature" in plots
     without = read_page(evaluation_text(*evaluated(temperature=1.0)))
     assert "before the temperature" not in without.text
-    assert "no temperature" in without.text
+    assert (
+        "no temperature" in without.tables["The tuned model's calibration in 15 bins"].lines[1][0]
+    )
+    assert "before and after the temperature" not in without.text
 
 
 def test_the_worst_errors() -> None:
