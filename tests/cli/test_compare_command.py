@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import pytest
 from command import run
-from samples import Work, reviews, write_csv
+from samples import TRAINING, Work, reviews, write_csv
 
 from pages import read_page
 from sentilora.cli import training_runs
 from sentilora.cli.rows import data_options
+from sentilora.comparison import same_settings
 from sentilora.comparison.rows import compared_rows
 from sentilora.data import load, load_data
 from sentilora.data.dataset import RawData, RawRow
@@ -263,6 +266,27 @@ def test_what_can_be_foreseen_is_said_before_anything_is_trained(
     outcome = run("compare", "--models", tiny_base, "--data", "set", *FP32, *words)
     assert said in outcome.error
     assert untrained == []
+
+
+def test_runs_of_one_name_are_trained_in_one_way(
+    data: Path, tiny_base: Path, adapter: Path, untrained: list[PlannedRun]
+) -> None:
+    """A run that is there from a version with other defaults isn't one seed among others."""
+    older = data.parent / "out/runs/base-seed0"
+    older.mkdir(parents=True)
+    config = json.loads((adapter / "run.json").read_text())
+    config["training"]["learning_rate"] = 0.5
+    (older / "run.json").write_text(json.dumps(config))
+    outcome = run(
+        *("compare", "--models", tiny_base, "--data", "reviews.csv", "--seeds", 2, "-o", "out"),
+        *("--options", shlex.join(TRAINING)),
+    )
+    assert "learning_rate 0.5 and 0.001" in outcome.error
+    assert untrained == []
+    both = [PlannedRun("base", 0, older, {}), PlannedRun("base", 1, adapter, {})]
+    (note,) = same_settings.notes(both)
+    assert note == "The runs of base differ in more than their seeds: learning_rate 0.5 and 0.001."
+    assert same_settings.notes([replace(one, contender=str(one.folder)) for one in both]) == []
 
 
 def test_rows_that_are_cut_keep_the_order_of_their_labels(

@@ -5,7 +5,7 @@ What is wrong with the last of them would else be said after hours, when all the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,9 +17,11 @@ from sentilora.cli.console import say
 from sentilora.cli.running import task_for
 from sentilora.cli.training_runs import parameters_of
 from sentilora.comparison.labels import check_same_labels
+from sentilora.comparison.same_settings import Settings, difference, kept_settings, settings_of
 from sentilora.data import DataSet, load_data
 from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError
+from sentilora.training import choose_settings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -45,13 +47,33 @@ def look_ahead(runs: Sequence[PlannedRun]) -> None:
             params, given = parameters_of(run)
             settled.append((run, params, Choices.of(params, given)))
     needed = _Needed()
+    settings: dict[str, Settings] = {}
     for run, params, choices in settled:
         with _named(run):
             dataset = needed.rows(params["data"], choices)
             tokenizer = needed.tokenizer(choices.base, params["trust_remote_code"])
-            PromptEncoder(task_for(params, dataset, tokenizer), tokenizer)
+            task = task_for(params, dataset, tokenizer)
+            PromptEncoder(task, tokenizer)
+            sizes = len(dataset.train), len(dataset.validation), len(dataset.labels)
+            training = choose_settings(choices.wanted, *sizes).settings
         labels[run.title] = dataset.labels
+        if run.state == "missing":
+            settings[run.contender] = settings_of(training, choices.adapter, task)
     check_same_labels(labels)
+    _check_same_settings(runs, settings)
+
+
+def _check_same_settings(runs: Sequence[PlannedRun], new: Mapping[str, Settings]) -> None:
+    """Raise UserError where a contender's runs to come wouldn't be like those that are there."""
+    for run in runs:
+        if run.options is None or run.state == "missing" or run.contender not in new:
+            continue
+        if found := difference([kept_settings(run), new[run.contender]]):
+            raise UserError(
+                f"{run.folder} was trained in another way than the other runs of {run.contender} "
+                f"would be now: {found}. Defaults may have changed since. Choose another folder "
+                "with -o, or remove that run."
+            )
 
 
 class _Needed:

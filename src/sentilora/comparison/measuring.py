@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sentilora.comparison import same_settings
 from sentilora.comparison.measured import Measured, Measurer
 from sentilora.comparison.result import Comparison, Contender, compare_runs
 from sentilora.comparison.rows import ComparedRows, compared_rows
@@ -57,7 +58,10 @@ def measure_runs(
             name: classification_metrics(gold, said, labels) for name, said in baselines.items()
         },
         baseline_rows=len(rows.baselines.train),
-        notes=tuple(note for note in (selection.note, rows.baselines.note) if note),
+        notes=(
+            *(note for note in (selection.note, rows.baselines.note) if note),
+            *same_settings.notes(planned),
+        ),
     )
 
 
