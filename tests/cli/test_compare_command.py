@@ -83,7 +83,7 @@ def test_each_run_says_on_these_rows_what_it_says_itself(compared: Path) -> None
 def test_the_tables(compared: Path) -> None:
     said = (compared / "said.txt").read_text()
     assert "reviews, test: 12 rows" in said
-    for part in ("base, rank 1", "TF-IDF + log. reg.", "What they cost", "Do they differ?"):
+    for part in ("base, rank 1", "TF-IDF + log. reg.", "What training takes", "Do they differ?"):
         assert part in said
     assert max(map(len, said.splitlines())) <= 80
 
@@ -91,8 +91,10 @@ def test_the_tables(compared: Path) -> None:
 def test_the_page_beside_the_figures(compared: Path) -> None:
     page = read_page((compared / "out/report.html").read_text())
     for one in result(compared)["contenders"]:
-        shares = [100 * each["tuned"]["accuracy"] for each in one["runs"]]
-        shown = f"{mean(shares):.1f} % [{min(shares):.1f}, {max(shares):.1f}]"
+        found = one["over_runs"]["accuracy"]
+        assert found["mean"] == mean(each["tuned"]["accuracy"] for each in one["runs"])
+        low, high = (100 * edge for edge in found["interval"])
+        shown = f"{100 * found['mean']:.1f} % [{low:.1f}, {high:.1f}]"
         assert page.tables["The same rows, by each"].line(one["name"])[1] == shown
     assert "How they learned" in page.text
     assert page.plots()[-1].count("the best evaluation was at step") == 4
