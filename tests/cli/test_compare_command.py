@@ -14,9 +14,11 @@ from statistics import mean
 from typing import Any
 
 import pytest
+import yaml
 from command import run
 from samples import TRAINING, Work, reviews, write_csv
 
+from models import tiny_model
 from pages import read_page
 from sentilora.cli import training_runs
 from sentilora.cli.rows import data_options
@@ -148,6 +150,37 @@ def test_measured_as_it_was_trained(tiny_base: Path, here: Path) -> None:
     found = json.loads(outcome.out)
     assert found["labels"] == ["positive", "negative"]
     assert found["rows"] + found["left_out"] == 40
+
+
+def test_two_bases_from_a_file_beside_a_run_with_its_labels_in_another_order(
+    tiny_base: Path, tiny_tokenizer: Any, adapter: Path, here: Path
+) -> None:
+    tiny_model("gpt2").save_pretrained(here / "other")
+    tiny_tokenizer.save_pretrained(here / "other")
+    write_csv(here / "texts.csv", reviews(80, seed=7))
+    asked = {
+        "data": "texts.csv",
+        "models": [str(tiny_base), "./other"],
+        "variants": {"query and value": {"targets": ["query", "value"]}},
+        "options": {
+            "labels": ["positive", "negative"],
+            **{"epochs": 1, "batch_size": 12, "max_length": 128},
+        },
+        "runs": [str(adapter)],
+    }
+    (here / "spec.yaml").write_text(yaml.safe_dump(asked))
+    outcome = run("compare", "spec.yaml", "-o", "out", *FP32)
+    assert outcome.code == 0, outcome.err
+    found = json.loads((here / "out/comparison.json").read_text())
+    assert [one["name"] for one in found["contenders"]] == ["base", "other", "base-reviews"]
+    assert found["labels"] == ["positive", "negative"]
+    llama, gpt2, brought = (one["runs"][0] for one in found["contenders"])
+    assert llama["parameters"] != gpt2["parameters"]
+    assert llama["untuned"] != gpt2["untuned"]
+    (cut,) = (here / "out/data").glob("*/texts")
+    own = json.loads(run("evaluate", adapter, "--data", cut, *FP32, "--json").out)
+    assert (found["rows"], found["left_out"]) == (own["rows"], own["left_out"])
+    assert brought["tuned"]["per_class"] == own["results"]["tuned"]["per_class"]
 
 
 def test_rows_that_another_run_was_validated_on_are_left_out(
