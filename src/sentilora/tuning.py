@@ -159,7 +159,7 @@ def finish(
         correction=result.correction,
         conformal=result.conformal,
     )
-    selection = select_rows(dataset, None, rows.train, rows.test)
+    selection = select_rows(dataset, None, rows.train, rows.test, rows.validation)
     evaluation = measure(classifier, dataset, rows, selection, scoring)
     save(tuning, result, settings, rows, run_dir, dataset.name, dataset.hub, evaluation)
     shutil.rmtree(run_dir / FOLDER)

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import pytest
+import yaml
 from command import run
-from samples import Work, reviews, write_csv
+from samples import TRAINING, Work, reviews, write_csv
 
+from models import tiny_model
 from pages import read_page
+from sentilora.cli import training_runs
+from sentilora.cli.rows import data_options
+from sentilora.comparison import same_settings
 from sentilora.comparison.rows import compared_rows
+from sentilora.data import load, load_data
+from sentilora.data.dataset import RawData, RawRow
+from sentilora.errors import UserError
 from sentilora.files import sha256
+from sentilora.planned_runs import PlannedRun
 
 FP32 = ("--device", "cpu", "--dtype", "float32")
 SHORT = ("--options", "--epochs 1 --batch-size 12 --max-length 128")
@@ -72,7 +85,7 @@ def test_each_run_says_on_these_rows_what_it_says_itself(compared: Path) -> None
 def test_the_tables(compared: Path) -> None:
     said = (compared / "said.txt").read_text()
     assert "reviews, test: 12 rows" in said
-    for part in ("base, rank 1", "TF-IDF + log. reg.", "What they cost", "Do they differ?"):
+    for part in ("base, rank 1", "TF-IDF + log. reg.", "What training takes", "Do they differ?"):
         assert part in said
     assert max(map(len, said.splitlines())) <= 80
 
@@ -80,8 +93,10 @@ def test_the_tables(compared: Path) -> None:
 def test_the_page_beside_the_figures(compared: Path) -> None:
     page = read_page((compared / "out/report.html").read_text())
     for one in result(compared)["contenders"]:
-        shares = [100 * each["tuned"]["accuracy"] for each in one["runs"]]
-        shown = f"{mean(shares):.1f} % [{min(shares):.1f}, {max(shares):.1f}]"
+        found = one["over_runs"]["accuracy"]
+        assert found["mean"] == mean(each["tuned"]["accuracy"] for each in one["runs"])
+        low, high = (100 * edge for edge in found["interval"])
+        shown = f"{100 * found['mean']:.1f} % [{low:.1f}, {high:.1f}]"
         assert page.tables["The same rows, by each"].line(one["name"])[1] == shown
     assert "How they learned" in page.text
     assert page.plots()[-1].count("the best evaluation was at step") == 4
@@ -137,6 +152,37 @@ def test_measured_as_it_was_trained(tiny_base: Path, here: Path) -> None:
     assert found["rows"] + found["left_out"] == 40
 
 
+def test_two_bases_from_a_file_beside_a_run_with_its_labels_in_another_order(
+    tiny_base: Path, tiny_tokenizer: Any, adapter: Path, here: Path
+) -> None:
+    tiny_model("gpt2").save_pretrained(here / "other")
+    tiny_tokenizer.save_pretrained(here / "other")
+    write_csv(here / "texts.csv", reviews(80, seed=7))
+    asked = {
+        "data": "texts.csv",
+        "models": [str(tiny_base), "./other"],
+        "variants": {"query and value": {"targets": ["query", "value"]}},
+        "options": {
+            "labels": ["positive", "negative"],
+            **{"epochs": 1, "batch_size": 12, "max_length": 128},
+        },
+        "runs": [str(adapter)],
+    }
+    (here / "spec.yaml").write_text(yaml.safe_dump(asked))
+    outcome = run("compare", "spec.yaml", "-o", "out", *FP32)
+    assert outcome.code == 0, outcome.err
+    found = json.loads((here / "out/comparison.json").read_text())
+    assert [one["name"] for one in found["contenders"]] == ["base", "other", "base-reviews"]
+    assert found["labels"] == ["positive", "negative"]
+    llama, gpt2, brought = (one["runs"][0] for one in found["contenders"])
+    assert llama["parameters"] != gpt2["parameters"]
+    assert llama["untuned"] != gpt2["untuned"]
+    (cut,) = (here / "out/data").glob("*/texts")
+    own = json.loads(run("evaluate", adapter, "--data", cut, *FP32, "--json").out)
+    assert (found["rows"], found["left_out"]) == (own["rows"], own["left_out"])
+    assert brought["tuned"]["per_class"] == own["results"]["tuned"]["per_class"]
+
+
 def test_rows_that_another_run_was_validated_on_are_left_out(
     adapter: Path, finished: Work, here: Path
 ) -> None:
@@ -144,15 +190,24 @@ def test_rows_that_another_run_was_validated_on_are_left_out(
     rows = json.loads((adapter / "rows.json").read_text())
     shutil.copytree(adapter, here / "other")
     moved = {**rows, "validation": rows["test"][:2], "test": rows["validation"]}
-    (here / "other/rows.json").write_text(json.dumps(moved))
-    description = json.loads((here / "other/sentilora.json").read_text())
-    description["files"]["rows.json"] = sha256(here / "other/rows.json")
-    (here / "other/sentilora.json").write_text(json.dumps(description))
+    _keep_rows(here / "other", moved)
     alone = compared_rows([adapter], None).selection
     both = compared_rows([adapter, here / "other"], None).selection
     assert len(both.examples) == len(alone.examples) - 2
     assert both.left_out == alone.left_out + 2
-    assert "2 rows that one of them was validated on" in str(both.note)
+    assert "8 rows validated on" in str(both.note)
+    moved["validation"] = rows["test"]
+    _keep_rows(here / "other", moved)
+    with pytest.raises(UserError, match="no rows to compare on"):
+        compared_rows([adapter, here / "other"], None)
+
+
+def _keep_rows(run: Path, rows: dict[str, Any]) -> None:
+    """As if a run had been given these rows."""
+    (run / "rows.json").write_text(json.dumps(rows))
+    description = json.loads((run / "sentilora.json").read_text())
+    description["files"]["rows.json"] = sha256(run / "rows.json")
+    (run / "sentilora.json").write_text(json.dumps(description))
 
 
 def test_runs_of_the_same_name_are_two(adapter: Path, finished: Work, here: Path) -> None:
@@ -200,7 +255,94 @@ def test_what_cannot_be_compared(arguments: tuple[str, ...], said: str, here: Pa
     assert said in run("compare", *arguments).error
 
 
-def test_a_run_that_fails_is_named(here: Path, data: Path) -> None:
-    outcome = run("compare", "--models", "nowhere", "--data", data, *FP32)
-    assert outcome.code == 2
-    assert "The run nowhere" in outcome.err
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch) -> list[PlannedRun]:
+    """The runs that would be trained: training is where the command stops."""
+    asked: list[PlannedRun] = []
+
+    def train_all(runs: Sequence[PlannedRun]) -> None:
+        asked.extend(runs)
+        raise UserError("Nothing is trained here.")
+
+    monkeypatch.setattr(training_runs, "train_all", train_all)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--variant", "", "--variant", "--rank 0"), "base, rank 0, seed 0 can't be trained"),
+        (("--variant", "", "--variant", "--targets foo"), "Unknown projection 'foo'"),
+        (("--variant", "", "--variant", "--template none"), "needs exactly one"),
+        (("--variant", "", "--variant", "--max-length 9"), "no room is left for a text"),
+        (("--variant", "", "--variant", "--label-column mood"), "'mood'"),
+        (
+            ("--variant", "", "--variant", "--labels positive=good,negative=bad"),
+            "can't be compared",
+        ),
+        (("--models", "BASE,./nowhere"), "There is no model at ./nowhere"),
+        (("--models", "BASE,nowhere"), "The run nowhere, seed 0 can't be trained"),
+        (("--run", "ADAPTER", "--options", "--labels positive=good,negative=bad"), "good, bad"),
+    ],
+)
+def test_what_can_be_foreseen_is_said_before_anything_is_trained(
+    more: tuple[str, ...],
+    said: str,
+    data: Path,
+    tiny_base: Path,
+    adapter: Path,
+    untrained: list[PlannedRun],
+) -> None:
+    (data.parent / "set").mkdir()
+    for seed, split in enumerate(("train", "validation", "test")):
+        write_csv(data.parent / "set" / f"{split}.csv", reviews(20, seed=seed))
+    named = {"BASE": str(tiny_base), "ADAPTER": str(adapter)}
+    words = [re.sub("BASE|ADAPTER", lambda found: named[found[0]], word) for word in more]
+    outcome = run("compare", "--models", tiny_base, "--data", "set", *FP32, *words)
+    assert said in outcome.error
+    assert untrained == []
+
+
+def test_runs_of_one_name_are_trained_in_one_way(
+    data: Path, tiny_base: Path, adapter: Path, untrained: list[PlannedRun]
+) -> None:
+    """A run that is there from a version with other defaults isn't one seed among others."""
+    older = data.parent / "out/runs/base-seed0"
+    older.mkdir(parents=True)
+    config = json.loads((adapter / "run.json").read_text())
+    config["training"]["learning_rate"] = 0.5
+    (older / "run.json").write_text(json.dumps(config))
+    outcome = run(
+        *("compare", "--models", tiny_base, "--data", "reviews.csv", "--seeds", 2, "-o", "out"),
+        *("--options", shlex.join(TRAINING)),
+    )
+    assert "learning_rate 0.5 and 0.001" in outcome.error
+    assert untrained == []
+    both = [PlannedRun("base", 0, older, {}), PlannedRun("base", 1, adapter, {})]
+    (note,) = same_settings.notes(both)
+    assert note == "The runs of base differ in more than their seeds: learning_rate 0.5 and 0.001."
+    assert same_settings.notes([replace(one, contender=str(one.folder)) for one in both]) == []
+
+
+def test_rows_that_are_cut_keep_the_order_of_their_labels(
+    here: Path, tiny_base: Path, untrained: list[PlannedRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Hub set's classes have an order, which its rows by themselves don't tell."""
+    names = ("World", "Sports", "Business")
+    rows = [RawRow("train", n + 1, f"text {n}", names[n % 3]) for n in range(60)]
+    news = RawData("news", "news", {"train": rows}, class_names=names)
+    ours = load.read_source
+    monkeypatch.setattr(
+        load, "read_source", lambda spec, options: news if spec == "news" else ours(spec, options)
+    )
+    assert "Nothing is trained" in run("compare", "--models", tiny_base, "--data", "news").error
+    (planned,) = untrained
+    asked = dict(planned.options or {})
+    assert asked["data"] != "news"
+    assert load_data(asked["data"], data_options(asked)).labels == names
+
+
+def test_a_run_that_fails_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "false")
+    with pytest.raises(UserError, match="The run tiny, seed 3 ended with code 1"):
+        training_runs.train_all([PlannedRun("tiny", 3, here / "run", {"rank": 1})])

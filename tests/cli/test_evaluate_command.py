@@ -45,7 +45,7 @@ def test_the_runs_own_data_gives_what_training_said(adapter: Path, finished: Wor
     said = finished.outcomes[Path("runs/base-reviews")].out
     for start in ("tuned", "untuned base", "TF-IDF", "majority class", "negative", "positive"):
         assert _line(outcome.out, start) == _line(said, start)
-    assert "Left out: 48 rows trained on, 6 rows of neither kind." in " ".join(outcome.out.split())
+    assert "Left out: 48 rows trained on, 6 rows validated on." in " ".join(outcome.out.split())
     assert max(map(len, outcome.out.splitlines())) <= 80
 
 
@@ -57,7 +57,7 @@ def test_json_is_all_there_is_on_standard_output(adapter: Path) -> None:
     result = as_json(adapter)
     saved = json.loads((adapter / "sentilora.json").read_text())["metrics"]["evaluation"]
     assert result["rows"] == 6
-    assert result["left_out"] == 48
+    assert result["left_out"] == 54
     assert result["labels"] == ["negative", "positive"]
     assert list(result["results"]) == list(saved["results"])
     for name, metrics in result["results"].items():
@@ -87,8 +87,8 @@ def test_rows_trained_on_are_left_out_of_any_data(
     new = reviews(20, seed=1)
     write_csv(here / "mixed.csv", [*reviews(60), *new])
     result = as_json(adapter, "--data", "mixed.csv", "--split", "all")
-    assert result["left_out"] == 48
-    assert result["rows"] == 80 - 48
+    assert result["left_out"] == 54
+    assert result["rows"] == 80 - 54
 
     write_csv(here / "new.csv", new)
     result = as_json(adapter, "--data", "new.csv")
@@ -96,6 +96,16 @@ def test_rows_trained_on_are_left_out_of_any_data(
     right = [label == predicted for (_, label), predicted in zip(new, labels_of(new), strict=True)]
     assert result["results"]["tuned"]["accuracy"] == pytest.approx(sum(right) / 20)
     assert "tfidf_logistic_regression" not in result["results"]  # no rows to train it on
+
+
+def test_on_three_rows(adapter: Path, here: Path) -> None:
+    """Every figure and every plot has something to say of so few."""
+    write_csv(here / "few.csv", reviews(3, seed=9))
+    outcome = run("evaluate", adapter, "--data", "few.csv", "--report", "page.html", *FP32)
+    assert outcome.code == 0, outcome.err
+    assert "few, all: 3 rows" in outcome.out
+    assert "Rows measured 3 " in read_page((here / "page.html").read_text()).text
+    assert as_json(adapter, "--data", "few.csv")["results"]["tuned"]["rows"] == 3
 
 
 def test_a_split_is_chosen(adapter: Path, here: Path) -> None:

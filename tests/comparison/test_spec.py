@@ -9,7 +9,7 @@ import pytest
 from sentilora.comparison.spec import Spec, read_spec, seeds_of
 from sentilora.errors import UserError
 
-OPTIONS = ("rank", "targets", "epochs", "learning_rate", "dora")
+OPTIONS = ("rank", "targets", "epochs", "learning_rate", "dora", "labels")
 
 WHOLE = """
 data: rotten_tomatoes
@@ -40,6 +40,16 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
     )
 
 
+def test_a_list_of_words_is_what_a_command_line_has(tmp_path: Path) -> None:
+    found = spec(
+        "models: [a]\noptions: {labels: [negative, positive]}\n"
+        "variants: {x: {targets: [query, value]}}",
+        tmp_path,
+    )
+    assert found.options == {"labels": "negative,positive"}
+    assert found.variants == {"x": {"targets": "query,value"}}
+
+
 def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     assert spec("models: smollm2", tmp_path) == Spec(models=("smollm2",))
 
@@ -51,6 +61,9 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
         ("models: [a]\nvariants: {x: {rnak: 1}}", "do you mean rank?"),
         ("models: [a]\noptions: {learning-rate: 1}", "do you mean learning_rate?"),
         ("models: [a]\noptions: {zzz: 1}", "it is one of dora, epochs"),
+        ("models: [a]\noptions: {labels: [no, yes]}", "labels must be one value or a list"),
+        ("models: [a]\noptions: {labels: {a: b}}", "labels must be one value or a list"),
+        ("models: [a]\nvariants: {x: {labels: []}}", "variant 'x': labels must be one value"),
         ("models: [a]\nseeds: 0", "seeds must be how many"),
         ("models: [a]\nseeds: [1, 1]", "each another one"),
         ("models: [a]\nseeds: yes", "seeds must be how many"),

@@ -74,6 +74,30 @@ def test_a_row_both_trained_on_and_held_out_is_left_out() -> None:
     assert (texts(selection.examples), selection.left_out) == ("b", 1)
 
 
+def test_rows_validated_on_are_left_out_and_counted_too() -> None:
+    dataset = data(train="a b", validation="c d", test="e c f")
+    trained, validated = hashes("a b"), hashes("c d b")
+    found = select_rows(dataset, ALL, trained, (), validated)
+    assert (texts(found.examples), found.left_out) == ("e f", 5)
+    assert found.note == "Left out: 2 rows trained on, 3 rows validated on."
+    assert texts(select_rows(dataset, None, trained, (), validated).examples) == "e f"
+    held_out = select_rows(data(all="a b c d e f"), None, hashes("a b"), hashes("e f"), hashes("c"))
+    assert (texts(held_out.examples), held_out.left_out) == ("e f", 3)
+    said = "2 rows trained on, 1 row validated on, 1 row of neither kind"
+    assert said in str(held_out.note)
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_rows_validated_on_are_measured_where_they_are_asked_for_or_all_there_is(
+    split: str,
+) -> None:
+    """Some sets have one file for both; their run is measured, and what that is worth is said."""
+    dataset = data(train="a b", validation="c d", test="c d")
+    found = select_rows(dataset, split, hashes("a b"), (), hashes("c d"))
+    assert (texts(found.examples), found.left_out) == ("c d", 0)
+    assert "2 rows of these had a part in choosing the weights" in str(found.note)
+
+
 def test_other_data_without_splits_is_taken_whole() -> None:
     selection = select_rows(data(all="a b c"), None, hashes("c z"), hashes("y"))
     assert (selection.split, texts(selection.examples), selection.left_out) == (ALL, "a b", 1)

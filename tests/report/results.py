@@ -13,6 +13,8 @@ from sentilora.data.dataset import Example
 from sentilora.domains.matrix import Answers, Cell, DomainRows, transfer_cells
 from sentilora.evaluation import Evaluation
 from sentilora.evaluation.abstaining import selective_accuracy
+from sentilora.evaluation.calibration import reliability
+from sentilora.evaluation.errors import worst_errors
 from sentilora.evaluation.metrics import classification_metrics, score_metrics
 from sentilora.evaluation.recalibration import recalibration
 from sentilora.scoring import Scores
@@ -82,6 +84,9 @@ def compared(names: tuple[str, ...] = ("tiny, default", "tiny, rank 1")) -> Comp
     labels = ("negative", "positive")
     gold = gold_of(2)
     untuned = score_metrics(scores(gold, 2, 0.3), gold, labels)
+    examples = [
+        Example(f"{names[0]} {n}", int(label), n + 1, "test") for n, label in enumerate(gold)
+    ]
 
     def measured(skill: float, seed: int) -> Measured:
         said = scores(gold, 2, skill, 1.4)
@@ -97,6 +102,8 @@ def compared(names: tuple[str, ...] = ("tiny, default", "tiny, rank 1")) -> Comp
             adapter_bytes=1_900_000,
             latency=0.045,
             rows_per_second=20.0 + 10 * skill,
+            bins=tuple(reliability(said.probabilities, gold)),
+            worst=tuple(worst_errors(said, examples, labels, 5)),
         )
 
     contenders = tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from dataclasses import replace
@@ -13,8 +14,10 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 from results import HOSTILE, compared, evaluated, history, transferred
+from rich.console import Console
 
 from pages import Page, read_page
+from sentilora.comparison.tables import comparison_tables
 from sentilora.errors import UserError
 from sentilora.printable import printable
 from sentilora.report.comparison import comparison_page
@@ -81,7 +84,9 @@ def test_the_figures_of_an_evaluation() -> None:
     low, high = tuned.accuracy_interval
     headline = f"{percent(tuned.accuracy)} % accuracy [{percent(low)}, {percent(high)}]"
     assert headline in page.text
-    calibration = page.tables["Calibration in 15 bins, before and after the temperature"]
+    calibration = page.tables[
+        "The tuned model's calibration in 15 bins, before and after the temperature of 1.60"
+    ]
     for name, found in (
         ("before", evaluation.calibration.before),
         ("after", evaluation.calibration.after),
@@ -92,7 +97,7 @@ def test_the_figures_of_an_evaluation() -> None:
     for each in evaluation.selective_accuracy:
         line = abstaining.line(f"{each.threshold:g}" if each.threshold else "never")
         assert line[:2] == [str(each.rows), f"{percent(each.share)} %"]
-    assert "films, test Rows measured 120 Left out, trained on 1,234" in page.text
+    assert "films, test Rows measured 120 Left out, trained or validated on 1,234" in page.text
     assert "A note & more." in page.text
 
 
@@ -117,7 +122,10 @@ def test_reliability_before_and_after_a_temperature() -> None:
     assert "with the temperature" in plots
     without = read_page(evaluation_text(*evaluated(temperature=1.0)))
     assert "before the temperature" not in without.text
-    assert "no temperature" in without.text
+    assert (
+        "no temperature" in without.tables["The tuned model's calibration in 15 bins"].lines[1][0]
+    )
+    assert "before and after the temperature" not in without.text
 
 
 def test_the_worst_errors() -> None:
@@ -166,16 +174,23 @@ def test_the_figures_of_a_comparison() -> None:
     comparison = compared()
     page = read_page(comparison_text())
     quality = page.tables["The same rows, by each"]
-    costs = page.tables["Training, keeping and running it"]
+    training, use = page.tables["What training takes"], page.tables["What using them takes"]
     for one in comparison.contenders:
         shares = [run.tuned.accuracy for run in one.runs]
-        assert quality.line(one.name)[1] == (
-            f"{percent(mean(shares))} % [{percent(min(shares))}, {percent(max(shares))}]"
-        )
-        speed = mean(run.rows_per_second for run in one.runs)
-        assert costs.line(one.name) == [
-            *("0.34 %", "1.9 MB", "1 min 02 s", "2.1 GB", "45 ms", f"{speed:.1f}")
+        low, high = one.accuracy_interval
+        assert quality.line(one.name) == [
+            interval(one.runs[0].untuned),
+            f"{percent(mean(shares))} % [{percent(low)}, {percent(high)}]",
+            f"{percent(min(shares))} to {percent(max(shares))}",
         ]
+        speed = mean(run.rows_per_second for run in one.runs)
+        assert training.line(one.name) == ["1.0 M", "0.34 %", "1 min 02 s", "2.1 GB"]
+        assert use.line(one.name) == ["1.9 MB", "45 ms", f"{speed:.1f}"]
+        confusion = page.tables[f"{one.name}: a true label's rows, by the label said"]
+        counts = np.sum([run.tuned.confusion for run in one.runs], axis=0)
+        for label, row in zip(comparison.labels, counts, strict=True):
+            shown = [f"{count} {100 * count / sum(row):.0f} %" for count in row]
+            assert confusion.line(label) == shown
         assert any(f"{one.name} {speed:.1f} rows/s" in plot for plot in page.plots())
     baseline = comparison.baselines["majority_class"]
     assert quality.line("majority class")[1] == interval(baseline)
@@ -185,6 +200,43 @@ def test_the_figures_of_a_comparison() -> None:
     (line,) = page.tables["Each one less another, on the same rows"].lines[1:]
     assert line[:3] == [pair.first, pair.second, f"{100 * gap.value:+.1f} {bounds}"]
     assert page.text.count("tiny, rank 1") > 2
+
+
+def test_a_comparison_shows_how_each_one_errs() -> None:
+    comparison = compared()
+    page = read_page(comparison_text())
+    plots = [plot for plot in page.plots() if plot.startswith("Reliability")]
+    assert len(plots) == len(comparison.contenders)
+    for one, plot in zip(comparison.contenders, plots, strict=True):
+        assert f"({max(each.rows for each in one.bins):,})" in plot
+        for error in one.runs[0].worst:
+            assert f"test row {error.row} {error.text}" in page.text
+    assert "each row counts once a seed" in page.text
+
+
+def test_one_seed_has_no_range_and_its_own_test() -> None:
+    comparison = compared()
+    alone = [replace(one, runs=one.runs[:1]) for one in comparison.contenders]
+    page = read_page(comparison_page(replace(comparison, contenders=tuple(alone)), {}))
+    headings = page.tables["The same rows, by each"].lines[0]
+    assert headings == ["", "untuned [95 %]", "accuracy [95 %]"]
+    assert "once a seed" not in page.text
+    assert "p: exact McNemar" in page.text
+    assert "p: the exact randomisation test" in read_page(comparison_text()).text
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_tables_of_a_comparison_fit(width: int) -> None:
+    """A name may be long: it is folded, and no figure is lost."""
+    shown = io.StringIO()
+    comparison = compared(("smollm2, every projection of it", "distilgpt2, --targets all --rank 1"))
+    Console(file=shown, width=width).print(comparison_tables(comparison))
+    assert max(map(len, shown.getvalue().splitlines())) <= width
+    assert "…" not in shown.getvalue()
+    for one in comparison.contenders:
+        low, high = one.accuracy_interval
+        value = mean(run.tuned.accuracy for run in one.runs)
+        assert f"{percent(value)} % [{percent(low)}, {percent(high)}]" in shown.getvalue()
 
 
 def test_the_figures_of_domains() -> None:

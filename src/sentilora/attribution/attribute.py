@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sentilora.attribution.asking import Found, log_odds
 from sentilora.attribution.occlusion import occlusion
-from sentilora.attribution.reading import Reading, read_by
+from sentilora.attribution.reading import Reading, Span, read_by
 from sentilora.attribution.result import Attribution
 from sentilora.errors import UserError
 
@@ -18,7 +18,11 @@ METHODS = ("occlusion", "gradients")
 
 
 def attribute(
-    classifier: Classifier, text: str, label: str | None = None, method: str = "occlusion"
+    classifier: Classifier,
+    text: str,
+    label: str | None = None,
+    method: str = "occlusion",
+    within: Sequence[Span] | None = None,
 ) -> Attribution:
     """How much each word of `text` speaks for `label`.
 
@@ -31,6 +35,9 @@ def attribute(
     method
         "occlusion", each word left out in turn, or "gradients", integrated gradients over the
         embeddings of the text's tokens.
+    within
+        The parts of the text, from and to in characters, whose words alone get a figure, which
+        saves occlusion asking about the others; by default all of it.
 
     Raises
     ------
@@ -45,6 +52,8 @@ def attribute(
     if method not in METHODS:
         raise UserError(f"There is no method {method!r}; there are {' and '.join(METHODS)}.")
     reading = read_by(classifier.scorer.encoder, checked_texts([text])[0])
+    if within is not None:
+        reading = reading.limited_to(within)
     found = _find(classifier, reading, asked, method)
     whole = found.whole
     return Attribution(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sentilora.attribution.words import Word, without, words_of
@@ -36,6 +36,15 @@ class Reading:
     def seen_words(self) -> list[int]:
         """Which words are seen."""
         return [k for k, span in enumerate(self.seen) if span is not None]
+
+    def limited_to(self, spans: Sequence[Span]) -> Reading:
+        """The same, as if no word were seen but those wholly in one of these parts of the text."""
+        kept = [
+            any(start <= word.start and word.end <= end for start, end in spans)
+            for word in self.words
+        ]
+        seen = [span if inside else None for span, inside in zip(self.seen, kept, strict=True)]
+        return replace(self, seen=tuple(seen))
 
     def without(self, words: Iterable[int]) -> str:
         """What is shown, without some words that are seen.

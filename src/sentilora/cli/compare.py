@@ -61,6 +61,7 @@ def compare(
     The same command goes on with a comparison that was stopped.
     """
     from sentilora.cli import training_runs
+    from sentilora.cli.looking_ahead import look_ahead
     from sentilora.comparison import measure_runs, planned
     from sentilora.planned_runs import keep_plan
     from sentilora.runs import absolute
@@ -74,6 +75,7 @@ def compare(
     where = {"device": device, "dtype": dtype, "trust_remote_code": False}
     asked = _with_splits(replace(asked, options={**where, **asked.options}), output)
     every = planned(asked, absolute(asked.data), output)
+    look_ahead(every)
     keep_plan(every, output)
     training_runs.train_all(every)
     found = measure_runs(
@@ -92,9 +94,12 @@ def _read(path: Path) -> Spec:
     from sentilora.comparison import read_spec
 
     spec = read_spec(path, training_runs.known_options())
-    for name, options in spec.variants.items():
-        training_runs.check_options({**spec.options, **options}, f"{path}, variant {name!r}")
-    return spec
+    variants = {
+        name: training_runs.understood(options, f"{path}, variant {name!r}")
+        for name, options in spec.variants.items()
+    }
+    options = training_runs.understood(spec.options, f"{path}, options")
+    return replace(spec, variants=variants, options=options)
 
 
 def _from_options(
@@ -134,13 +139,14 @@ def _with_splits(spec: Spec, output: Path) -> Spec:
     if not spec.models:
         return spec
     understood = data_options(spec.options)
-    folder = with_splits(spec.data, understood, output / "data")
-    if folder is None:
+    cut = with_splits(spec.data, understood, output / "data")
+    if cut is None:
         return spec
+    folder, labels = cut
     say(f"The data lacks a split. All three were cut once, for all runs: {folder}")
     kept = {name: value for name, value in spec.options.items() if name not in ROW_OPTIONS}
-    if understood.labels:  # their order is a part of the prompt
-        kept["labels"] = ",".join(understood.labels)
+    if not any(sign in label for label in labels for sign in ",="):  # else `--labels` can't say it
+        kept["labels"] = ",".join(labels)  # their order is a part of the prompt
     if understood.subject:
         kept["subject"] = understood.subject
     return replace(spec, data=str(folder), options=kept)

@@ -60,7 +60,7 @@ def evaluate(
 ) -> None:
     """Measure an adapter beside the untuned base, TF-IDF and the majority class.
 
-    Rows that were trained on are left out and counted.
+    Rows that were trained or validated on are left out and counted.
     """
     from sentilora.classifier import load
     from sentilora.cli.rows import rows_of_run

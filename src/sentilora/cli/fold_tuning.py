@@ -14,8 +14,9 @@ from sentilora.audit.held_out import Integers, Probabilities
 from sentilora.bases import Base, LoadedBase, load_base, load_tokenizer, prepare_base, resolve
 from sentilora.bases.dtype import choose_dtype
 from sentilora.bases.quantization import parse_kind
+from sentilora.cli.choices import tuning_settings
 from sentilora.cli.console import Progress, say
-from sentilora.cli.running import task_for, tuning_settings
+from sentilora.cli.running import task_for
 from sentilora.cli.training_runs import parameters_in
 from sentilora.data import DataSet
 from sentilora.devices import resolve_device

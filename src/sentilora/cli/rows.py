@@ -42,7 +42,7 @@ def rows_of_run(
     run: Path, data: str | None, split: str | None, **understood: str | None
 ) -> tuple[DataSet, Artifact, Selection]:
     """The data that the adapter in `run` is measured on, its folder, and the rows that weren't
-    trained on; what can't be used of the data is said.
+    trained or validated on; what can't be used of the data is said.
 
     `understood` is as for `evaluation.measuring.data_for`.
     """
@@ -51,7 +51,8 @@ def rows_of_run(
 
     dataset, artifact = data_for(run, data, **understood)
     _say_what_was_found(dataset)
-    selection = select_rows(dataset, split, artifact.rows.train, artifact.rows.test)
+    rows = artifact.rows
+    selection = select_rows(dataset, split, rows.train, rows.test, rows.validation)
     return dataset, artifact, selection
 
 

@@ -24,20 +24,17 @@ from sentilora.bases import (
     resolve,
 )
 from sentilora.bases.dtype import choose_dtype
-from sentilora.bases.quantization import check_available, parse_kind
 from sentilora.cli.announcement import resume_command, say_plan
+from sentilora.cli.choices import ADAPTER, Choices
 from sentilora.cli.console import say
 from sentilora.cli.dry_run import show_dry_run
 from sentilora.cli.evaluate import show, with_progress
 from sentilora.cli.kept_choices import check_agrees
 from sentilora.cli.memory_plan import apply_memory
 from sentilora.cli.reporting import TrainingReporter
-from sentilora.cli.rows import data_options, load_rows
+from sentilora.cli.rows import load_rows
 from sentilora.data import DataSet
-from sentilora.devices import resolve_device
 from sentilora.encoding import PromptEncoder
-from sentilora.planning import parse_bytes
-from sentilora.roles import parse_roles
 from sentilora.runs import RunConfig, absolute, check_output, new_run
 from sentilora.scoring.scorer import TOKEN_BUDGET
 from sentilora.task import Task
@@ -56,9 +53,6 @@ from sentilora.tuning import Tuning, finish, labelled, prepare, tune
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-_ADAPTER = ("rank", "alpha", "dropout", "rslora", "dora")
-_TRAINING = tuple(TrainSettings.__dataclass_fields__.keys() - {"betas"})
-
 
 def start(params: Mapping[str, Any], given: Collection[str]) -> None:
     """A new run from the command's parameters, or its dry run; `given` are the options' names.
@@ -66,17 +60,9 @@ def start(params: Mapping[str, Any], given: Collection[str]) -> None:
     What needs neither rows nor weights to be seen to be wrong is checked first, then the rows, and
     only then is the base fetched.
     """
-    adapter, wanted = tuning_settings(params, given)
-    options = data_options(params)
-    base = resolve(params["model"], params["revision"])
-    device = resolve_device(params["device"])
-    check_tracker(params["track"])
-    if params["memory"] is not None:
-        parse_bytes(params["memory"])
-    choose_dtype(device, params["dtype"])  # to refuse an unknown one
-    quantize = parse_kind(params["quantize"])
-    if quantize is not None:
-        check_available(quantize, device)
+    choices = Choices.of(params, given)
+    adapter, wanted, device = choices.adapter, choices.wanted, choices.device
+    options, base, quantize = choices.data_options, choices.base, choices.quantize
     if not params["dry_run"]:
         check_output(params["output"])
     dataset = load_rows(params["data"], options)
@@ -155,24 +141,9 @@ def _prepared(
     )
 
 
-def tuning_settings(
-    params: Mapping[str, Any], given: Collection[str]
-) -> tuple[AdapterSettings, dict[str, Any]]:
-    """The adapter's settings, and those of the training that were given.
-
-    Raises UserError for one that is out of its range.
-    """
-    adapter = AdapterSettings(
-        **{name: params[name] for name in _ADAPTER}, targets=parse_roles(params["targets"])
-    )
-    wanted = {name: params[name] for name in _TRAINING if name in given}
-    TrainSettings(**wanted)
-    return adapter, wanted
-
-
 def _origins(given: Collection[str]) -> dict[str, str]:
     """Where the prompt's and the adapter's settings came from."""
-    names = ("template", "max_length", "long_texts", *_ADAPTER, "targets")
+    names = ("template", "max_length", "long_texts", *ADAPTER, "targets")
     origins = {name: "given" if name in given else "default" for name in names}
     if "template" not in given:
         origins["template"] = "worded for these labels"

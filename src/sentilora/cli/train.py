@@ -17,7 +17,6 @@ from sentilora.cli.options import (
     TextColumn,
     TrustRemoteCode,
 )
-from sentilora.errors import UserError
 
 _DATA, _PROMPT, _ADAPTER, _TRAINING = "Data", "Prompt", "Adapter", "Training"
 
@@ -269,6 +268,4 @@ def train(
         asked.pop("resume")
         running.resume(resume, asked)
         return
-    if template is not None and subject is not None:
-        raise UserError("--subject words the default instruction; leave it out beside --template.")
     running.start(context.params, asked.keys())

@@ -72,9 +72,22 @@ def parameters_in(line: str, where: str) -> tuple[dict[str, Any], dict[str, Any]
     return context.params, asked
 
 
-def check_options(options: Mapping[str, Any], where: str) -> None:
-    """Raise UserError where `train` would refuse a value for its kind."""
-    _parsed(arguments(options), where)
+def understood(options: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Options by name, their values as `train` understands them.
+
+    Raises UserError where it would refuse one for its kind.
+    """
+    params = _parsed(arguments(options), where).params
+    return {name: params[name] for name in options}
+
+
+def parameters_of(run: PlannedRun) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All of `train`'s parameters for a run, and those that it is given.
+
+    Raises UserError where `train` would refuse one for its kind.
+    """
+    context = _parsed(arguments(run.options or {}), run.title)
+    return context.params, given(context)
 
 
 def _parsed(words: Sequence[str], where: str) -> Any:

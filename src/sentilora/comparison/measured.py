@@ -5,22 +5,27 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from sentilora.artifact import WEIGHTS, Artifact
-from sentilora.errors import UserError
+from sentilora.comparison.labels import in_order
+from sentilora.evaluation.calibration import Bin, reliability
+from sentilora.evaluation.errors import WrongAnswer, worst_errors
 from sentilora.evaluation.measuring import Scoring
 from sentilora.evaluation.metrics import Metrics, score_metrics
 from sentilora.files import read_json, sha256, write_json
+from sentilora.printable import printable
 
 if TYPE_CHECKING:
     from sentilora.classifier import Classifier
     from sentilora.data.dataset import Example
+    from sentilora.scoring import Scores
 
 ONE_BY_ONE = 20  # texts that are asked for alone, for the latency
+SHOWN = 5  # errors of a run
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,10 @@ class Measured:
         Seconds for one text, median.
     rows_per_second
         In one job.
+    bins
+        The reliability diagram's data.
+    worst
+        The wrong answers that it is surest of.
     """
 
     base: str
@@ -54,10 +63,13 @@ class Measured:
     adapter_bytes: int
     latency: float
     rows_per_second: float
+    bins: tuple[Bin, ...]
+    worst: tuple[WrongAnswer, ...]
 
     def to_dict(self) -> dict[str, Any]:
         figures = {"tuned": self.tuned.to_dict(), "untuned": self.untuned.to_dict()}
-        return {**asdict(self), **figures, "predicted": list(self.predicted)}
+        values = {**asdict(self), **figures}
+        return values | {name: list(values[name]) for name in ("predicted", "bins", "worst")}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Measured:
@@ -67,6 +79,8 @@ class Measured:
                 "predicted": tuple(values["predicted"]),
                 "tuned": Metrics.from_dict(values["tuned"]),
                 "untuned": Metrics.from_dict(values["untuned"]),
+                "bins": tuple(Bin(**each) for each in values["bins"]),
+                "worst": tuple(WrongAnswer(**each) for each in values["worst"]),
             }
         )
 
@@ -76,8 +90,9 @@ class Measurer:
 
     Parameters
     ----------
-    examples
-        [N] the rows, none of which any of the runs was trained on.
+    examples, labels
+        [N] the rows, none of which any of the runs was trained on, and the labels that theirs are
+        ids of. A run may have the same labels in another order.
     scoring
         Makes of a classifier a function from texts to `Scores`, under a description.
     loading
@@ -87,12 +102,15 @@ class Measurer:
     def __init__(
         self,
         examples: Sequence[Example],
+        labels: Sequence[str],
         folder: Path,
         scoring: Scoring,
         loading: Mapping[str, Any],
     ) -> None:
+        self.examples = examples
         self.texts = [example.text for example in examples]
         self.gold = [example.label for example in examples]
+        self.labels = tuple(labels)
         self.folder, self.scoring, self.loading = folder, scoring, loading
         self._untuned: dict[str, Metrics] = {}  # by base and task: seeds share it
 
@@ -118,13 +136,13 @@ class Measurer:
 
         classifier = load(artifact.path, **self.loading)
         started = time.perf_counter()
-        scores = self.scoring(classifier, f"scoring {artifact.path.name}")(self.texts)
+        scores = self._scores(classifier, f"scoring {artifact.path.name}")
         seconds = time.perf_counter() - started
         count = artifact.metrics["parameters"]
         return Measured(
             base=artifact.base.name,
             predicted=tuple(scores.predicted.tolist()),
-            tuned=score_metrics(scores, self.gold, artifact.task.labels),
+            tuned=score_metrics(scores, self.gold, self.labels),
             untuned=self._untuned.get(_question(artifact)) or self._of_base(classifier),
             parameters=count["total"],
             trained=count["trained"],
@@ -133,12 +151,23 @@ class Measurer:
             adapter_bytes=(artifact.path / WEIGHTS).stat().st_size,
             latency=self._latency(classifier),
             rows_per_second=len(self.texts) / seconds,
+            bins=tuple(reliability(scores.probabilities, self.gold)),
+            worst=tuple(self._worst(scores)),
         )
+
+    def _worst(self, scores: Scores) -> list[WrongAnswer]:
+        found = worst_errors(scores, self.examples, self.labels, SHOWN)
+        # Fit to be kept: a text may hold what no file of UTF-8 does.
+        return [replace(each, text=printable(each.text)) for each in found]
 
     def _of_base(self, classifier: Classifier) -> Metrics:
         with classifier.untuned() as base:
-            scores = self.scoring(base, "scoring, untuned")(self.texts)
-        return score_metrics(scores, self.gold, classifier.task.labels)
+            scores = self._scores(base, "scoring, untuned")
+        return score_metrics(scores, self.gold, self.labels)
+
+    def _scores(self, classifier: Classifier, what: str) -> Scores:
+        scores = self.scoring(classifier, what)(self.texts)
+        return in_order(scores, classifier.task.labels, self.labels)
 
     def _latency(self, classifier: Classifier) -> float:
         seconds = []
@@ -149,23 +178,13 @@ class Measurer:
         return median(seconds)
 
     def _key(self, artifact: Artifact) -> str:
-        """What the measurement depends on: the adapter, the rows, and where it is made."""
+        """What the measurement depends on: the adapter, the rows, where it is made, and what is
+        measured."""
         made = hashlib.sha256(sha256(artifact.path / WEIGHTS).encode())
-        for part in (*self.texts, *self.gold, sorted(self.loading.items())):
+        names = [each.name for each in fields(Measured)]
+        for part in (*self.texts, *self.gold, self.labels, sorted(self.loading.items()), names):
             made.update(repr(part).encode())
         return made.hexdigest()
-
-
-def same_labels(artifacts: Sequence[Artifact]) -> tuple[str, ...]:
-    """The labels of all the runs; UserError where they differ."""
-    first = artifacts[0]
-    for other in artifacts[1:]:
-        if other.task.labels != first.task.labels:
-            raise UserError(
-                f"{other.path} answers {', '.join(other.task.labels)} and {first.path} "
-                f"{', '.join(first.task.labels)}: they can't be compared on the same rows."
-            )
-    return first.task.labels
 
 
 def _question(artifact: Artifact) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sentilora.comparison import same_settings
 from sentilora.comparison.measured import Measured, Measurer
 from sentilora.comparison.result import Comparison, Contender, compare_runs
 from sentilora.comparison.rows import ComparedRows, compared_rows
@@ -33,7 +34,8 @@ def measure_runs(
     """
     rows = compared_rows([run.folder for run in planned], data)
     examples = rows.selection.examples
-    measurer = Measurer(examples, folder, scoring, loading)
+    labels = rows.dataset.labels
+    measurer = Measurer(examples, labels, folder, scoring, loading)
     found: dict[str, list[Measured]] = {}
     for run in planned:
         found.setdefault(run.contender, []).append(measurer.measure(run.folder))
@@ -43,7 +45,6 @@ def measure_runs(
         **{name: [run.predicted for run in runs] for name, runs in found.items()},
         **{TITLES[name]: [said] for name, said in baselines.items() if name == TFIDF},
     }
-    labels = rows.dataset.labels
     selection = rows.selection
     return Comparison(
         data=rows.dataset.name,
@@ -57,7 +58,10 @@ def measure_runs(
             name: classification_metrics(gold, said, labels) for name, said in baselines.items()
         },
         baseline_rows=len(rows.baselines.train),
-        notes=tuple(note for note in (selection.note, rows.baselines.note) if note),
+        notes=(
+            *(note for note in (selection.note, rows.baselines.note) if note),
+            *same_settings.notes(planned),
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import mean
 from typing import Any
@@ -11,8 +11,15 @@ from typing import Any
 import numpy as np
 
 from sentilora.comparison.measured import Measured
+from sentilora.evaluation.calibration import Bin
 from sentilora.evaluation.metrics import Metrics, wilson_interval
 from sentilora.evaluation.paired import Difference, accuracy_difference, holm, mcnemar
+
+FIGURES: Mapping[str, Callable[[Measured], float]] = {
+    "accuracy": lambda run: run.tuned.accuracy,
+    "macro_f1": lambda run: run.tuned.macro_f1,
+    "calibration_error": lambda run: run.tuned.calibration_error or 0.0,
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,45 @@ class Contender:
         """95 %, Wilson, of the mean accuracy on as many rows as one run has: runs share them."""
         rows = self.runs[0].tuned.rows
         return wilson_interval(round(mean(run.tuned.accuracy for run in self.runs) * rows), rows)
+
+    @property
+    def confusion(self) -> tuple[tuple[int, ...], ...]:
+        """[K, K] all runs' together: each row counts once a run."""
+        whole = np.sum([run.tuned.confusion for run in self.runs], axis=0)
+        return tuple(map(tuple, whole.tolist()))
+
+    @property
+    def bins(self) -> tuple[Bin, ...]:
+        """The reliability diagram's data, of all runs together."""
+        parts: dict[float, list[Bin]] = {}
+        for run in self.runs:
+            for each in run.bins:
+                parts.setdefault(each.low, []).append(each)
+        return tuple(_pooled(parts[low]) for low in sorted(parts))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures over the runs, and each run's own."""
+        figures = {
+            name: dict(zip(("mean", "least", "most"), self.over_runs(figure), strict=True))
+            for name, figure in FIGURES.items()
+        }
+        interval = {"interval": list(self.accuracy_interval)}
+        return {
+            "name": self.name,
+            "over_runs": {**figures, "accuracy": {**figures["accuracy"], **interval}},
+            "runs": [run.to_dict() for run in self.runs],
+        }
+
+
+def _pooled(bins: Sequence[Bin]) -> Bin:
+    """Rows of the same edges in one bin."""
+    rows = sum(each.rows for each in bins)
+    return replace(
+        bins[0],
+        rows=rows,
+        confidence=sum(each.rows * each.confidence for each in bins) / rows,
+        accuracy=sum(each.rows * each.accuracy for each in bins) / rows,
+    )
 
 
 @dataclass(frozen=True)
@@ -72,10 +118,7 @@ class Comparison:
             "rows": self.rows,
             "left_out": self.left_out,
             "labels": list(self.labels),
-            "contenders": [
-                {"name": one.name, "runs": [run.to_dict() for run in one.runs]}
-                for one in self.contenders
-            ],
+            "contenders": [one.to_dict() for one in self.contenders],
             "pairs": [
                 {
                     "first": pair.first,

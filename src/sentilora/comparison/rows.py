@@ -1,15 +1,16 @@
-"""The rows of a comparison: the same splits for every run, and none that any run was trained on."""
+"""The rows of a comparison: the same splits for every run, and none that any run was trained or
+validated on."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sentilora.artifact import Artifact
-from sentilora.comparison.measured import same_labels
+from sentilora.comparison.labels import check_same_labels
 from sentilora.data import DataOptions, DataSet, load_data
-from sentilora.data.dataset import SPLITS, count_rows, row_hash
+from sentilora.data.dataset import SPLITS, row_hash
 from sentilora.errors import UserError
 from sentilora.evaluation.measuring import data_for
 from sentilora.evaluation.selection import BaselineRows, Selection, baseline_rows, select_rows
@@ -25,8 +26,11 @@ class ComparedRows:
     baselines: BaselineRows
 
 
-def with_splits(data: str | None, options: DataOptions, folder: Path) -> Path | None:
-    """Where data lacks a split: a folder in `folder` with all three, cut once, for seeds to share.
+def with_splits(
+    data: str | None, options: DataOptions, folder: Path
+) -> tuple[Path, tuple[str, ...]] | None:
+    """Where data lacks a split: a folder in `folder` with all three, cut once, for seeds to share,
+    and the labels in their order, which the rows there don't tell.
 
     None where it has them all. Training would cut them by its own seed.
     """
@@ -37,7 +41,7 @@ def with_splits(data: str | None, options: DataOptions, folder: Path) -> Path | 
     splits = {
         split: [(row.text, cut.labels[row.label]) for row in cut.split(split)] for split in SPLITS
     }
-    return write_rows(splits, folder, cut.name)
+    return write_rows(splits, folder, cut.name), cut.labels
 
 
 def compared_rows(runs: Sequence[Path], data: str | None) -> ComparedRows:
@@ -48,33 +52,17 @@ def compared_rows(runs: Sequence[Path], data: str | None) -> ComparedRows:
     Raises UserError where the runs have other labels, or no rows are left.
     """
     artifacts = [Artifact.read(run) for run in runs]
-    same_labels(artifacts)
+    check_same_labels({str(each.path): each.task.labels for each in artifacts})
     dataset, _ = data_for(
         runs[0], data, text_column=None, label_column=None, labels=None, revision=None
     )
     trained = {key for each in artifacts for key in each.rows.train}
     validated = {key for each in artifacts for key in each.rows.validation}
-    selection = select_rows(dataset, None, trained, artifacts[0].rows.test)
-    selection = _without(selection, validated, dataset.name)
-    return ComparedRows(dataset, selection, baseline_rows(dataset, selection, trained))
-
-
-def _without(selection: Selection, validated: Collection[str], data: str) -> Selection:
-    """Without the rows that a run was validated on: they had a part in choosing its weights, and
-    one run's test rows may be another's."""
-    kept = tuple(row for row in selection.examples if row_hash(row.text) not in validated)
-    count = len(selection.examples) - len(kept)
-    if not count:
-        return selection
-    if not kept:
+    # One run's test rows may be another's validation rows.
+    selection = select_rows(dataset, None, trained, artifacts[0].rows.test, validated)
+    if validated & {row_hash(row.text) for row in selection.examples}:
         raise UserError(
-            f"{data} has no rows to compare on: each was trained or validated on by one of the "
-            "runs. Name other data with --data."
+            f"{dataset.name} has no rows to compare on: each was trained or validated on by one of "
+            "the runs. Name other data with --data."
         )
-    note = f"Left out: {count_rows(count)} that one of them was validated on."
-    return replace(
-        selection,
-        examples=kept,
-        left_out=selection.left_out + count,
-        note=f"{selection.note} {note}" if selection.note else note,
-    )
+    return ComparedRows(dataset, selection, baseline_rows(dataset, selection, trained))

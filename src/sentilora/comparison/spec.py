@@ -7,7 +7,7 @@
       every projection: {targets: all}
       rank 1: {rank: 1}
     seeds: 3                         # how many, from 0 on; or a list of them
-    options: {epochs: 1}             # for every run
+    options: {epochs: 1}             # for every run; a list stands for words with commas between
     runs: [runs/finished]            # finished runs to stand beside them
 
 Every model is trained in every variant with every seed.
@@ -75,20 +75,21 @@ def read_spec(path: Path, known_options: Collection[str]) -> Spec:
         raise UserError(f"{path} holds no keys. It needs `models:` or `runs:`, and may hold more.")
     check_names(values, [each.name for each in fields(Spec)], "key", str(path))
     variants = _mapping(values, "variants", path) or {DEFAULT_VARIANT: {}}
-    for name, options in variants.items():
-        variants[name] = _mapping(variants, name, path)
-        check_names(options or {}, known_options, "option of train", f"{path}, variant {name!r}")
-    options = _mapping(values, "options", path)
-    check_names(options, known_options, "option of train", f"{path}, options")
+    variants = {
+        str(name): _options(
+            _mapping(variants, name, path), known_options, f"{path}, variant {name!r}"
+        )
+        for name in variants
+    }
     data = values.get("data")
     if data is not None and not isinstance(data, str):
         raise UserError(f"{path}: data must be a name or a path, not {data!r}.")
     return Spec(
         data=data,
         models=_names(values, "models", path),
-        variants={str(name): options for name, options in variants.items()},
+        variants=variants,
         seeds=seeds_of(values.get("seeds", 1), str(path)),
-        options=options,
+        options=_options(_mapping(values, "options", path), known_options, f"{path}, options"),
         runs=_names(values, "runs", path),
     )
 
@@ -100,6 +101,23 @@ def seeds_of(value: Any, where: str) -> tuple[int, ...]:
     if isinstance(value, list) and all(type(seed) is int and seed >= 0 for seed in value):
         return tuple(value)
     raise UserError(f"{where}: seeds must be how many (1 or more), or a list of them: {value!r}.")
+
+
+def _options(given: Options, known: Collection[str], where: str) -> dict[str, Any]:
+    check_names(given, known, "option of train", where)
+    return {name: _option(name, value, where) for name, value in given.items()}
+
+
+def _option(name: str, value: Any, where: str) -> Any:
+    """One value: a list of words as a command line has it, with commas between."""
+    if not isinstance(value, list | dict):
+        return value
+    if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
+        return ",".join(value)
+    raise UserError(
+        f"{where}: {name} must be one value or a list of words, not {value!r}. Words such as yes, "
+        "no and numbers need quotation marks in YAML."
+    )
 
 
 def _mapping(values: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:

@@ -9,80 +9,148 @@ from rich.table import Table
 from rich.text import Text
 
 from sentilora.comparison.measured import Measured
-from sentilora.comparison.result import Comparison, Contender, Pair
+from sentilora.comparison.result import FIGURES, Comparison, Contender, Pair
 from sentilora.data.dataset import count_rows
-from sentilora.evaluation.tables import ABSENT, TITLES, accuracy_text, plain_table, titled
+from sentilora.evaluation.tables import (
+    ABSENT,
+    TITLES,
+    accuracy_text,
+    plain_table,
+    share_text,
+    titled,
+)
 
 LEGEND = (
-    "Accuracy with several seeds: their mean and, in brackets, the least and the most; with one, "
-    "its 95 % Wilson interval. ECE: the expected calibration error. One text: seconds for a single "
-    "one. Memory: the peak of training."
+    "Brackets: the 95 % Wilson interval, for other rows like these. ECE: the expected calibration "
+    "error."
 )
-PAIRS_LEGEND = (
+SEEDS_LEGEND = (
+    "With several seeds a figure is their mean, the interval that of the mean on as many rows as "
+    "one seed has; beside it stand the least and the most of the seeds."
+)
+COSTS_LEGEND = (
+    "Parameters: of the base, and the share of them that is trained. Time: of one run's training, "
+    "and memory its peak. One text: the median time of a single one, asked for alone."
+)
+_PAIRS = (
     "The difference in accuracy with its 95 % interval from a paired bootstrap of the rows; p: "
-    "exact McNemar, corrected for all these pairs (Holm). Seeds' runs are averaged; the interval "
-    "is about other rows, not about other seeds."
+)
+PAIRS_LEGEND = f"{_PAIRS}exact McNemar, corrected for all these pairs (Holm)."
+SEEDS_PAIRS_LEGEND = (
+    f"{_PAIRS}the exact randomisation test, of which McNemar's is the case of one seed, corrected "
+    "for all these pairs (Holm). Seeds' runs are averaged; the interval is about other rows, not "
+    "about other seeds."
 )
 
 
 def comparison_tables(comparison: Comparison) -> RenderableType:
     """How good each one is, what it costs, and which of them differ."""
     title = f"{comparison.data}, {comparison.split}: {count_rows(comparison.rows)}"
-    notes = [Text(note, style="dim") for note in (*comparison.notes, LEGEND)]
-    parts: list[RenderableType] = [
-        titled(title, quality_table(comparison)),
-        *notes,
-        "",
-        titled("What they cost", costs_table(comparison)),
-    ]
+    parts: list[RenderableType] = [titled(title, accuracy_table(comparison)), ""]
+    parts += [titled("Beyond accuracy", quality_table(comparison))]
+    parts += [_quiet(note) for note in (*comparison.notes, *legends(comparison))]
+    parts += ["", titled("What training takes", training_table(comparison))]
+    parts += ["", titled("What using them takes", use_table(comparison)), _quiet(COSTS_LEGEND)]
     if comparison.pairs:
         parts += ["", titled("Do they differ?", pairs_table(comparison.pairs))]
-        parts.append(Text(PAIRS_LEGEND, style="dim"))
+        parts += [_quiet(pairs_legend(comparison))]
     return Group(*parts)
 
 
-def quality_table(comparison: Comparison) -> Table:
-    """How good each contender and each baseline is."""
-    table = plain_table("", "untuned", "accuracy", "macro-F1", "ECE")
+def legends(comparison: Comparison) -> list[str]:
+    """What the figures of both tables mean."""
+    return [LEGEND, *([SEEDS_LEGEND] if _several(comparison) else [])]
+
+
+def pairs_legend(comparison: Comparison) -> str:
+    """What is to be said of the pairs, by whether any contender has several runs."""
+    return SEEDS_PAIRS_LEGEND if _several(comparison) else PAIRS_LEGEND
+
+
+def accuracy_table(comparison: Comparison) -> Table:
+    """How often each contender and each baseline is right."""
+    several = _several(comparison)
+    ranges = ("seeds",) if several else ()
+    table = plain_table("", "untuned [95 %]", "accuracy [95 %]", *ranges)
     for one in comparison.contenders:
-        ece = one.over_runs(lambda run: run.tuned.calibration_error or 0.0)[0]
+        value, low, high = one.over_runs(FIGURES["accuracy"])
         table.add_row(
             Text(one.name),
-            f"{100 * one.over_runs(lambda run: run.untuned.accuracy)[0]:.1f} %",
-            accuracy_of(one),
-            f"{one.over_runs(lambda run: run.tuned.macro_f1)[0]:.3f}",
-            f"{ece:.3f}",
+            accuracy_text(one.runs[0].untuned),  # the same base for all of its runs
+            share_text(value, one.accuracy_interval),
+            *([_range(one, f"{100 * low:.1f} to {100 * high:.1f}")] if several else []),
         )
     for name, metrics in comparison.baselines.items():
-        f1 = f"{metrics.macro_f1:.3f}"
-        table.add_row(TITLES[name], ABSENT, accuracy_text(metrics), f1, ABSENT, style="dim")
+        blank = [ABSENT] * several
+        table.add_row(TITLES[name], ABSENT, accuracy_text(metrics), *blank, style="dim")
     return table
 
 
-def accuracy_of(one: Contender) -> str:
-    """Such as `86.9 % [86.4, 87.3]`."""
-    value, low, high = one.over_runs(lambda run: run.tuned.accuracy)
-    if len(one.runs) == 1:
-        low, high = one.accuracy_interval
-    return f"{100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+def quality_table(comparison: Comparison) -> Table:
+    """How even over the labels each is, and how far its probabilities can be trusted."""
+    several = _several(comparison)
+    headings = [part for name in ("macro-F1", "ECE") for part in (name, *["seeds"] * several)]
+    table = plain_table("", *headings)
+    for one in comparison.contenders:
+        cells = []
+        for name in ("macro_f1", "calibration_error"):
+            value, low, high = one.over_runs(FIGURES[name])
+            cells += [f"{value:.3f}"]
+            cells += [_range(one, f"{low:.3f} to {high:.3f}")] if several else []
+        table.add_row(Text(one.name), *cells)
+    for name, metrics in comparison.baselines.items():
+        f1, *blank = [f"{metrics.macro_f1:.3f}", *[ABSENT] * (len(headings) - 1)]
+        table.add_row(TITLES[name], f1, *blank, style="dim")
+    return table
 
 
-def costs_table(comparison: Comparison) -> Table:
-    """What each contender takes to train, to keep and to run."""
-    table = plain_table("", "trained", "adapter", "training", "memory", "one text", "rows/s")
+def training_table(comparison: Comparison) -> Table:
+    """What each contender takes to train."""
+    table = plain_table("", "parameters", "trained", "time", "memory")
     for one in comparison.contenders:
         first = one.runs[0]
         memory = max((run.peak_bytes or 0 for run in one.runs), default=0)
         table.add_row(
             Text(one.name),
+            _count(first.parameters),
             f"{100 * first.trained / first.parameters:.2f} %",
-            f"{first.adapter_bytes / 1e6:.1f} MB",
             _duration(_mean(one, lambda run: run.train_seconds)),
             f"{memory / 1e9:.1f} GB" if memory else ABSENT,
+        )
+    return table
+
+
+def use_table(comparison: Comparison) -> Table:
+    """What each contender takes to keep and to run."""
+    table = plain_table("", "adapter", "one text", "rows/s")
+    for one in comparison.contenders:
+        table.add_row(
+            Text(one.name),
+            f"{one.runs[0].adapter_bytes / 1e6:.1f} MB",
             f"{1e3 * _mean(one, lambda run: run.latency):.0f} ms",
             f"{_mean(one, lambda run: run.rows_per_second):.1f}",
         )
     return table
+
+
+def _several(comparison: Comparison) -> bool:
+    return any(len(one.runs) > 1 for one in comparison.contenders)
+
+
+def _range(one: Contender, shown: str) -> str:
+    return shown if len(one.runs) > 1 else ABSENT
+
+
+def _quiet(note: str) -> Text:
+    return Text(note, style="dim")
+
+
+def _count(number: int) -> str:
+    """Such as `134.5 M`."""
+    for size, unit in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return str(number)
 
 
 def _mean(one: Contender, figure: Callable[[Measured], float]) -> float:

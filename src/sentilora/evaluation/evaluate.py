@@ -64,7 +64,7 @@ class Evaluation:
     data: str  # the data set's name
     split: str
     rows: int
-    left_out: int  # rows that were trained on, so not measured
+    left_out: int  # rows that were trained or validated on, so not measured
     baseline_rows: int  # rows that the majority class and TF-IDF learned from
     notes: tuple[str, ...]
     # TUNED, UNTUNED, the untuned base's CONTEXTUAL and PMI, and where there are rows for them the

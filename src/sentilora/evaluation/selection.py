@@ -1,8 +1,11 @@
 """Which rows a model is measured on, and which the baselines beside it learn from.
 
 A row that the model was trained on tells nothing about rows to come, so it is left out wherever it
-turns up, and counted. Rows are known by the hash of their text, which the run folder keeps, so this
-works for a file without splits and for another data set that happens to share rows.
+turns up, and counted. So is one that it was validated on, by which its weights were chosen and its
+temperature and its label sets fitted; where the validation split is asked for by name, or there are
+no other rows, it is measured and that is said. Rows are known by the hash of their text, which the
+run folder keeps, so this works for a file without splits and for another data set that happens to
+share rows.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ class Selection:
 
     split: str  # a split of the data, ALL or HELD_OUT
     examples: tuple[Example, ...]
-    left_out: int  # rows trained on, so not measured
+    left_out: int  # rows trained or validated on, so not measured
     note: str | None  # what the user should know about the choice
 
 
@@ -49,6 +52,7 @@ def select_rows(
     split: str | None,
     trained_hashes: Collection[str],
     held_out_hashes: Collection[str],
+    validated_hashes: Collection[str] = (),
 ) -> Selection:
     """Chooses the rows to evaluate on.
 
@@ -57,8 +61,9 @@ def select_rows(
     split
         A split of the data or `ALL`. None means `test`; where the data has none, the rows that
         training held out, when most of them are there; else every row of a file without splits.
-    trained_hashes, held_out_hashes
-        `row_hash` of the rows that were trained on, and of those held out for the test.
+    trained_hashes, held_out_hashes, validated_hashes
+        `row_hash` of the rows that were trained on, of those held out for the test, and of those
+        that the training was validated on.
 
     Raises
     ------
@@ -77,20 +82,27 @@ def select_rows(
             f"{dataset.name} has no {split or TEST} split; it has: {', '.join(splits) or 'none'}. "
             "Name one with --split."
         )
+    validated = frozenset(validated_hashes) - trained
+    pool = [(row, key) for row, key in rows if chosen in (row.split, ALL, HELD_OUT)]
+    untrained = [(row, key) for row, key in pool if key not in trained]
     if chosen == HELD_OUT:
-        examples = [row for row, key in rows if key in held_out and key not in trained]
-        left_out = sum(key in trained for _, key in rows)
+        usable = [(row, key) for row, key in untrained if key in held_out]
     else:
-        pool = [(row, key) for row, key in rows if chosen in (row.split, ALL)]
-        examples = [row for row, key in pool if key not in trained]
-        left_out = len(pool) - len(examples)
-    if not examples:
+        usable = untrained
+    if not usable:
         raise UserError(
             f"{dataset.name} ({chosen}) has no rows to measure on once those trained on are left "
-            f"out ({count_rows(left_out)}). Choose another split with --split, or other data."
+            f"out ({count_rows(len(pool))}). Choose another split with --split, or other data."
         )
-    others = len(rows) - left_out - len(examples) if chosen == HELD_OUT else 0
-    return Selection(chosen, tuple(examples), left_out, _note(chosen, left_out, others))
+    tuned_on = len(pool) - len(untrained)
+    fresh = [row for row, key in usable if key not in validated]
+    if chosen == VALIDATION or not fresh:
+        chosen_by = sum(key in validated for _, key in usable)
+        note = _validation_note(chosen, tuned_on, chosen_by)
+        return Selection(chosen, tuple(row for row, _ in usable), tuned_on, note)
+    chosen_by = sum(key in validated for _, key in untrained)
+    note = _note(chosen, tuned_on, chosen_by, len(untrained) - chosen_by - len(fresh))
+    return Selection(chosen, tuple(fresh), tuned_on + chosen_by, note)
 
 
 def baseline_rows(
@@ -120,12 +132,25 @@ def _default_split(splits: list[str], held_out: bool) -> str | None:
     return ALL if splits == [ALL] else None
 
 
-def _note(split: str, left_out: int, others: int) -> str | None:
-    if split != HELD_OUT:
-        return f"Left out: {count_rows(left_out)} trained on." if left_out else None
-    note = "No test split here, so these are the rows that training held out. Left out: "
-    note += f"{count_rows(left_out)} trained on"
-    return f"{note}, {count_rows(others)} of neither kind." if others else f"{note}."
+def _note(split: str, trained: int, validated: int, others: int) -> str | None:
+    parts = [f"{count_rows(trained)} trained on"] if trained or split == HELD_OUT else []
+    parts += [f"{count_rows(validated)} validated on"] if validated else []
+    parts += [f"{count_rows(others)} of neither kind"] if others else []
+    if not parts:
+        return None
+    why = "No test split here, so these are the rows that training held out. "
+    return f"{why if split == HELD_OUT else ''}Left out: {', '.join(parts)}."
+
+
+def _validation_note(split: str, trained: int, validated: int) -> str | None:
+    left_out = _note(split, trained, 0, 0)
+    if not validated:
+        return left_out
+    said = (
+        f"{count_rows(validated)} of these had a part in choosing the weights, the temperature or "
+        "the label sets, so that the figures are better than on rows to come."
+    )
+    return f"{left_out} {said}" if left_out else said
 
 
 def _baseline_note(rows: int, tuned_on: int) -> str:

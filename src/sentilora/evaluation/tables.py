@@ -131,10 +131,15 @@ def calibration_table(calibration: Recalibration) -> Group:
     for name, found in lines.items():
         figures = (found.ece, found.adaptive_ece, found.brier_score, found.nll)
         table.add_row(name, *(f"{figure:.3f}" for figure in figures))
-    title = f"Tuned, calibration in {BINS} bins"
+    return titled(f"Tuned, {calibration_title(calibration)}", table)
+
+
+def calibration_title(calibration: Recalibration) -> str:
+    """What the table is of; before and after a temperature only where there is one."""
+    title = f"calibration in {BINS} bins"
     if calibration.temperature != 1.0:
         title += f", before and after the temperature of {calibration.temperature:.2f}"
-    return titled(title, table)
+    return title
 
 
 def calibration_text(calibration: Recalibration) -> str:

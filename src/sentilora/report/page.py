@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 from sentilora.printable import printable
 
 LONGEST = 500  # characters of a text that are shown
+CUT = " […] "  # between the ends of one that is longer
 
 
 def render(template: str, **values: Any) -> str:
@@ -25,8 +26,13 @@ def shortened(text: str) -> Markup:
     """A user's text as HTML, with the middle left out where it is long."""
     if len(text) <= LONGEST:
         return escape(printable(text))
+    return escape(printable(CUT.join(both_ends(text))))
+
+
+def both_ends(text: str) -> tuple[str, str]:
+    """What is shown of a long text: its beginning and its end."""
     half = LONGEST // 2
-    return escape(printable(f"{text[:half].rstrip()} […] {text[-half:].lstrip()}"))
+    return text[:half].rstrip(), text[-half:].lstrip()
 
 
 @cache

@@ -66,14 +66,19 @@ def paint_accuracy(figure: Figure, points: Sequence[Point]) -> None:
     _room_for(axes, [edge for point in points for edge in (point.low, point.high)])
 
 
-def reliability_plot(after: Sequence[Bin], before: Sequence[Bin] | None = None) -> Markup:
-    """How often the chosen label is right, by how sure the model is; `before` its temperature."""
+def reliability_plot(
+    after: Sequence[Bin], before: Sequence[Bin] | None = None, name: str = "reliability"
+) -> Markup:
+    """How often the chosen label is right, by how sure the model is; `before` its temperature.
+
+    `name` is the plot's own in its page.
+    """
     said = "; ".join(
         f"{100 * each.confidence:.0f} % sure, {100 * each.accuracy:.0f} % right ({each.rows:,})"
         for each in after
     )
     return draw(
-        "reliability",
+        name,
         f"Reliability: accuracy by confidence, with the rows of each bin: {said}.",
         360,
         lambda figure: paint_reliability(figure, after, before),
