@@ -96,15 +96,10 @@ def _checked(model: str, where: Mapping[str, Any], options: str) -> dict[str, An
 
     Raises UserError for what every run would refuse, before rows are read, or even fetched.
     """
-    from sentilora.bases import resolve
-    from sentilora.bases.dtype import choose_dtype
-    from sentilora.cli.running import tuning_settings
+    from sentilora.cli.choices import Choices
     from sentilora.cli.training_runs import parameters_in
-    from sentilora.devices import resolve_device
 
     defaults, given = parameters_in(options, "--options")
     shared = {**where, **given}
-    tuning_settings({**defaults, **shared}, given)
-    choose_dtype(resolve_device(shared["device"]), shared["dtype"])
-    resolve(model, shared.get("revision"))
+    Choices.of({**defaults, "model": model, **shared}, given)
     return shared
