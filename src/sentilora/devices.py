@@ -23,6 +23,7 @@ _M_MMAP_THRESHOLD = -3  # of mallopt(3)
 # the texts' length.
 _TOKENS_AT_ONCE = {"cpu": 1024}
 _TOKENS_AT_ONCE_ELSEWHERE = 4096
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # torch's allocators
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -106,6 +107,19 @@ def release_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def memory_ran_out(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, says that memory didn't suffice."""
+    import torch
+
+    while error is not None:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError):
+            return True
+        if isinstance(error, RuntimeError) and any(each in str(error) for each in _NO_MEMORY):
+            return True
+        error = error.__cause__
+    return False
 
 
 def return_freed_memory() -> None:
