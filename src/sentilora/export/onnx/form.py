@@ -14,6 +14,7 @@ from sentilora.encoding import PromptEncoder, tokenizer_fingerprint
 from sentilora.errors import UserError
 from sentilora.export.description import Description
 from sentilora.export.onnx.scorer import FORM, MODEL, OnnxModel, OnnxScorer, sung_by
+from sentilora.export.tokenizer import save_tokenizer
 
 if TYPE_CHECKING:
     from sentilora.canary import Canary
@@ -68,7 +69,7 @@ def write_onnx(classifier: Classifier, folder: Path, weights: str, adapter: str)
         shrink_weights(graph, bits, integers=weights != "int8-weights", tuned=tuned)
     folder.mkdir(parents=True, exist_ok=True)
     _save(graph, folder)
-    encoder.tokenizer.save_pretrained(folder)
+    save_tokenizer(encoder.tokenizer, folder)
     bare = BareTokenizer(folder)
     own = PromptEncoder(classifier.task, bare)
     texts = description.canary.texts
