@@ -25,6 +25,7 @@ from sentilora.errors import UserError
 from sentilora.export.gguf import WEIGHTS, asking, check, check_base, load_gguf
 from sentilora.export.gguf.server import Server
 from sentilora.export.staging import staged
+from sentilora.scoring import LabelScorer
 from tiny_tokenizers import byte_level
 from tuned import TASK, TEXTS
 
@@ -122,6 +123,22 @@ def test_it_is_a_base_of_the_merged_weights(
         exact = not ("norm" in name and architecture.startswith("gemma"))
         torch.testing.assert_close(found[name], kept, rtol=0, atol=0 if exact else 1e-6)
     assert read.model.config.tie_word_embeddings == model.config.tie_word_embeddings
+
+
+@pytest.mark.parametrize("kind", ["dora", "rslora"])
+@pytest.mark.parametrize("architecture", ["gpt2", "llama"])
+def test_other_kinds_of_adapters(
+    architecture: str, kind: str, tmp_path: Path, own_cache: Path
+) -> None:
+    """The file, read back without its adapter, answers as the adapter on its base."""
+    classifier = classifier_of(tiny_model(architecture), **{kind: True})
+    expected = classifier.score(TEXTS).log_probs
+    with classifier.untuned() as base:
+        assert np.abs(base.score(TEXTS).log_probs - expected).max() > 1e-2
+    path = export(classifier, tmp_path)
+    read = load_base(resolve(str(path)), dtype="float32", say=lambda message: None)
+    scorer = LabelScorer(read.model, classifier.scorer.encoder)
+    np.testing.assert_allclose(scorer.score(TEXTS).log_probs, expected, rtol=0, atol=1e-4)
 
 
 def test_gemma_1_is_not_read_back(tmp_path: Path, own_cache: Path) -> None:

@@ -77,9 +77,9 @@ class Exported:
         return OnnxModel(self.folder, PromptEncoder(task, BareTokenizer(self.folder)))
 
 
-def export(architecture: str, folder: Path) -> Exported:
+def export(architecture: str, folder: Path, **adapter: Any) -> Exported:
     base = base_in_memory(tiny_model(architecture))
-    tuned = attached(base.model)
+    tuned = attached(base.model, **adapter)
     scorer = LabelScorer(tuned, PromptEncoder(TASK, base.tokenizer))
     correction = Correction(temperature=1.7)
     classifier = Classifier(scorer, base.identity, correction=correction)
@@ -342,6 +342,14 @@ def mistral(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("mistral")
 def test_windows_and_masks_are_the_models_own(architecture: str, tmp_path: Path) -> None:
     made = export(architecture, tmp_path)
+    asked = made.asked(TASK)
+    logs, _ = asked.answers(asked.encoder.encode(ROWS))
+    assert np.abs(logs - made.adapter).max() <= 1e-4
+
+
+@pytest.mark.parametrize(("architecture", "kind"), [("gpt2", "dora"), ("llama", "rslora")])
+def test_other_kinds_of_adapters(architecture: str, kind: str, tmp_path: Path) -> None:
+    made = export(architecture, tmp_path, **{kind: True})
     asked = made.asked(TASK)
     logs, _ = asked.answers(asked.encoder.encode(ROWS))
     assert np.abs(logs - made.adapter).max() <= 1e-4
