@@ -20,7 +20,7 @@ from sentilora.bases.hub import (
 )
 from sentilora.bases.quantization import check_available, loading_arguments, parse_kind, settle
 from sentilora.bases.types import Base, BaseIdentity, LoadedBase, PreparedBase
-from sentilora.devices import memory_ran_out
+from sentilora.devices import memory_ran_out, trim_heap
 from sentilora.errors import NoRoom, UserError
 from sentilora.files import expanded, looking_at, read_json
 
@@ -225,6 +225,7 @@ def load_base(
             more = loading_arguments(kind, device, torch_dtype)
             model = _load_model(prepared.folder, torch_dtype, trust_remote_code, more)
             quantised = settle(model, kind, torch_dtype)
+            trim_heap()
     model.requires_grad_(False)
     model.eval()
     name = str(torch_dtype).removeprefix("torch.")
