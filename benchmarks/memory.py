@@ -23,6 +23,7 @@ from rich.table import Table
 
 from models import RANDOM, model_folder
 from sentilora.bases.dtype import DTYPES
+from sentilora.bases.quantization import KINDS
 from sentilora.planning import parse_bytes
 from sentilora.planning.memory import IMPORTED_BYTES, loading, peak
 from sentilora.planning.reading import folder_shape
@@ -79,6 +80,8 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--checkpointing", action="store_true")
+    parser.add_argument("--quantize", choices=KINDS)
+    parser.add_argument("--dora", action="store_true")
     parser.add_argument("--cap", type=parse_bytes, help="of a GPU's memory, as 8GiB")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
@@ -101,6 +104,8 @@ def _cells(options: argparse.Namespace) -> Iterator[Cell]:
                         threads=options.threads,
                         checkpointing=options.checkpointing,
                         cap=options.cap,
+                        quantize=options.quantize,
+                        dora=options.dora,
                     )
 
 
@@ -124,6 +129,8 @@ def _line(cell: Cell, found: dict[str, Any]) -> Line:
         cell.threads,
         cell.rank,
         cell.targets,
+        dora=cell.dora,
+        quantize=cell.quantize,
         checkpointing=cell.checkpointing,
     )
     run = Run(found["rows"], found["longest"] - found["prefix"], found["prefix"])
@@ -150,13 +157,21 @@ def _table(lines: Sequence[Line]) -> Table:
     for line in lines:
         table.add_row(
             Path(line.cell.model).name,
-            line.cell.dtype,
+            " ".join(_held(line.cell)),
             f"{line.rows} x {line.longest}",
             _pair(line.predicted, line.measured),
             f"{line.error:+.1%}",
             _pair(line.predicted_loading, line.measured_loading),
         )
     return table
+
+
+def _held(cell: Cell) -> Iterator[str]:
+    yield cell.dtype
+    if cell.quantize is not None:
+        yield cell.quantize
+    if cell.dora:
+        yield "DoRA"
 
 
 def _pair(predicted: int, measured: int) -> str:

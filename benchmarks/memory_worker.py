@@ -50,6 +50,8 @@ class Cell:
         Rows a step, words of each row's text, and the most tokens of a micro-batch.
     checkpointing, cap
         With gradient checkpointing; bytes that a GPU's allocator may take.
+    quantize, dora
+        How the base's weights are held, if not whole; whether magnitudes are trained, too.
     """
 
     model: str
@@ -64,6 +66,8 @@ class Cell:
     targets: tuple[str, ...] = ("query", "value")
     checkpointing: bool = False
     cap: int | None = None
+    quantize: str | None = None
+    dora: bool = False
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
@@ -96,9 +100,11 @@ def measured(cell: Cell) -> dict[str, Any]:
         whole = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(cell.cap / whole)
     imported = peak_memory()
-    base = load_base(resolve(cell.model), device=cell.device, dtype=cell.dtype)
+    base = load_base(
+        resolve(cell.model), device=cell.device, dtype=cell.dtype, quantize=cell.quantize
+    )
     task = Task.default(("negative", "positive"), "text", 1024)
-    adapter = AdapterSettings(rank=cell.rank, targets=cell.targets)
+    adapter = AdapterSettings(rank=cell.rank, targets=cell.targets, dora=cell.dora)
     tuning = prepare(base, task, adapter, seed=0, gradient_checkpointing=cell.checkpointing)
     loaded = _peak(cell.device) - (0 if cell.device == "cuda" else imported)
     _forget_peak(cell.device)

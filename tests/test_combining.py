@@ -105,6 +105,11 @@ def test_what_does_not_fit_together_is_refused(base: Path, tmp_path: Path) -> No
     strangers = {
         "another base": saved(tmp_path / "a", another),
         "other labels": saved(tmp_path / "b", base, labels=("bad", "good")),
+        "the prompt 'Is this good": saved(
+            tmp_path / "d", base, template="Is this good? {text} So:"
+        ),
+        "labels that begin with '\\\\n'": saved(tmp_path / "e", base, label_prefix="\n"),
+        "cut to their 'beginning'": saved(tmp_path / "f", base, long_texts="beginning"),
         "DoRA": saved(tmp_path / "c", base, adapter={"dora": True}),
     }
     for words, stranger in strangers.items():
@@ -114,6 +119,13 @@ def test_what_does_not_fit_together_is_refused(base: Path, tmp_path: Path) -> No
         combine(load(one, **FP32), [one], [0.5, 0.5], "mean")
     with pytest.raises(UserError, match="density"):
         combine(load(one, **FP32), [one], [0.5, 0.5], "ties", 1.5)
+
+
+def test_texts_are_read_as_far_as_the_shortest_was(base: Path, tmp_path: Path) -> None:
+    one, other = saved(tmp_path / "one", base), saved(tmp_path / "other", base, max_length=64)
+    for first, second in ((one, other), (other, one)):
+        combined = combine(load(first, **FP32), [second], [0.5, 0.5])
+        assert combined.task == replace(TASK, max_length=64)
 
 
 def test_weights() -> None:

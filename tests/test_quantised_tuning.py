@@ -13,11 +13,14 @@ import torch
 from quantised import ARCHITECTURES, KINDS, load, needs_bitsandbytes, write_wide
 from sentilora import LabelTuner
 from sentilora import load as load_classifier
+from sentilora.adapters import AdapterSettings
 from sentilora.artifact import Artifact, read_weights
 from sentilora.canary import check_canary
 from sentilora.classifier import Classifier
+from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError
 from sentilora.projections import resolve
+from sentilora.scoring import LabelScorer
 from sentilora.training import newest_valid
 from sentilora.tuning import Labelled, prepare, tune
 from training import toy
@@ -70,6 +73,25 @@ def test_resumed_it_ends_as_if_never_interrupted(
 
 def interrupt() -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
+def test_magnitudes_are_of_the_base_in_few_bits(
+    architecture: str, kind: str, tmp_path: Path
+) -> None:
+    """DoRA's: an adapter changes nothing at first, is tuned, and scores the same when loaded."""
+    folder = write_wide(tmp_path / "base", architecture)
+    base = load(folder, kind)
+    untuned = LabelScorer(base.model, PromptEncoder(TASK, base.tokenizer)).score(TEXTS).log_probs
+    fresh = prepare(load(folder, kind), TASK, AdapterSettings(rank=4, dora=True), seed=3)
+    assert np.abs(fresh.scorer.score(TEXTS).log_probs - untuned).max() < 1e-3
+    tuning, result = train(base, tmp_path / "run", AdapterSettings(rank=4, dora=True))
+    expected = tuning.scorer.score(TEXTS).log_probs
+    assert np.abs(expected - untuned).max() > 1e-2
+    save_tuned(tuning, result, tmp_path / "adapter")
+    again = load_classifier(tmp_path / "adapter", device="cpu", dtype="float32")
+    assert np.array_equal(again.score(TEXTS).log_probs, expected)
 
 
 def test_a_run_is_not_resumed_on_another_quantisation(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -19,11 +20,18 @@ from sentilora.adapters import lora_config
 from sentilora.artifact import Artifact, read_weights
 from sentilora.classifier import Classifier
 from sentilora.correction import Correction
+from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError
 from sentilora.scoring import LabelScorer
 
 Method = Literal["linear", "ties", "dare_linear", "dare_ties"]
 _OWN = "default"  # PEFT's name of a model's only adapter
+# What of a task, the length aside, makes a prompt; a chat template is in the first two.
+_ASKED = {
+    "template": "the prompt",
+    "label_prefix": "labels that begin with",
+    "long_texts": "long texts cut to their",
+}
 
 
 def combine(
@@ -36,7 +44,8 @@ def combine(
 ) -> Classifier:
     """The classifier with its adapter and those of `others` in one; it is changed in place.
 
-    Its temperature and label sets were fitted to its own adapter alone, so the sum has none.
+    Its temperature and label sets were fitted to its own adapter alone, so the sum has none. It
+    reads texts as far as the adapter that was given the fewest tokens.
 
     Parameters
     ----------
@@ -60,7 +69,7 @@ def combine(
     names = [_OWN, *(f"other_{number}" for number in range(len(others)))]
     read = [Artifact.read(path) for path in others]
     for name, other in zip(names[1:], read, strict=True):
-        _check_same(artifact, other)
+        check_same(artifact, other)
         model.add_adapter(name, lora_config(model.get_base_model(), other.adapter))
         set_peft_model_state_dict(model, read_weights(other.path), adapter_name=name)
     # PEFT makes the sum's settings of the first one's, and means its scaling to be 1: the updates'
@@ -83,7 +92,9 @@ def combine(
     model.set_adapter(_OWN)
     model.delete_adapter("sum")
     model.eval().requires_grad_(False)
-    scorer = LabelScorer(model, classifier.scorer.encoder)
+    shortest = min(each.task.max_length for each in (artifact, *read))
+    task = replace(classifier.task, max_length=shortest)
+    scorer = LabelScorer(model, PromptEncoder(task, classifier.scorer.encoder.tokenizer))
     return Classifier(scorer, classifier.base, correction=_shared_correction([artifact, *read]))
 
 
@@ -120,7 +131,8 @@ def _shared_correction(artifacts: Sequence[Artifact]) -> Correction:
     return Correction(label_shares=shares.pop() if len(shares) == 1 else None)
 
 
-def _check_same(artifact: Artifact, other: Artifact) -> None:
+def check_same(artifact: Artifact, other: Artifact) -> None:
+    """Raise UserError where two adapters are not for the same question on the same base."""
     if other.base.fingerprint != artifact.base.fingerprint:
         raise UserError(
             f"{other.path} was trained on another base than {artifact.path}: {other.base.name}, "
@@ -131,6 +143,14 @@ def _check_same(artifact: Artifact, other: Artifact) -> None:
             f"{other.path} chooses among other labels than {artifact.path}: "
             f"{', '.join(other.task.labels)}. Adapters for the same labels can be combined."
         )
+    for name, what in _ASKED.items():
+        one, two = getattr(artifact.task, name), getattr(other.task, name)
+        if one != two:
+            raise UserError(
+                f"{other.path} was trained with {what} {two!r}, not {one!r} as {artifact.path}: "
+                "the sum would be asked what one of them was never asked. Train them alike to "
+                "combine them."
+            )
     if other.adapter.dora or artifact.adapter.dora:
         raise UserError(
             "DoRA's magnitudes can't be added up. Merge such a run alone, or train without --dora."

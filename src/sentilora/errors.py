@@ -12,6 +12,10 @@ class UserError(ValueError):
     """A problem that the user can solve; the message says how."""
 
 
+class NoRoom(UserError):
+    """A model that a device's memory doesn't hold; another device's may."""
+
+
 def first_line(error: Exception) -> str:
     """What another library's error says first, to stand in a sentence; its kind where it says
     nothing."""

@@ -6,17 +6,19 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from tiny_models import byte_level_tokenizer, tiny_model
 
 from hub_client import FAILURES
 from sentilora.bases import load_base, prepare_base, resolve
 from sentilora.bases.types import BaseIdentity
-from sentilora.errors import UserError, first_line
+from sentilora.errors import NoRoom, UserError, first_line
 from sentilora.planning.reading import read_shape
 
 
@@ -260,3 +262,14 @@ def test_a_cached_hub_model_offline(tiny_folder: Path, cache: Path, hub_cache: P
     assert identity.path is None
     again = load_base(resolve("somebody/tiny", identity.revision))
     assert again.identity.fingerprint == identity.fingerprint
+
+
+def test_a_model_that_memory_does_not_hold(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any) -> None:
+        raise torch.OutOfMemoryError("no more")
+
+    monkeypatch.setattr(transformers.PreTrainedModel, "to", fail)
+    with pytest.raises(NoRoom, match=r"memory of cpu .* in float32\. .*smaller base"):
+        load_base(resolve(str(folder)), dtype="float32")
+    with pytest.raises(NoRoom, match="give --device cpu"):
+        load_base(resolve(str(folder)), device="mps", dtype="float32")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,12 @@ import pytest
 import torch
 from command import on_a_full_disk, run
 from samples import TRAINING, Work, reviews
+
+from sentilora import classifier, devices
+from sentilora.artifact import Artifact, RowHashes
+from sentilora.errors import NoRoom
+from sentilora.export import merged as export
+from sentilora.export.asking import rows_for
 
 ROWS = [text for text, _ in reviews(60)]
 
@@ -36,7 +43,7 @@ def merged(*arguments: object) -> dict[str, Any]:
 def test_it_answers_as_the_adapter_does(adapter: Path, here: Path) -> None:
     found = merged(adapter, "-o", "merged", "--data", adapter.parents[1] / "reviews.csv")
     assert found["share"] == 1.0
-    assert found["largest"] < 1e-4
+    assert max(found["largest"], found["mass"], found["canary"]) < 1e-4
     assert found["accuracy"]["adapter"] == found["accuracy"]["exported"]
     said = [run("predict", place, *ROWS[:8], "--dtype", "float32") for place in (adapter, "merged")]
     one, other = ([json.loads(line) for line in each.out.splitlines()] for each in said)
@@ -134,6 +141,91 @@ def test_a_merge_that_would_lose_is_not_kept(adapter: Path, here: Path, finished
     assert (here / "taken" / "mine").read_text() == "1"
     assert "no dtype 'int8'" in run("merge", adapter, "-o", "new", "--dtype", "int8").error
     assert sorted(path.name for path in here.iterdir()) == ["taken"]
+
+
+def test_what_disagrees_is_shown_and_not_kept(
+    adapter: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = export.load_merged
+
+    def wrong(*arguments: Any, **options: Any) -> Any:
+        found = right(*arguments, **options)
+        score = found.score
+        found.score = lambda *rows, **more: replace(  # type: ignore[method-assign]
+            score(*rows, **more), log_probs=score(*rows, **more).log_probs[:, ::-1]
+        )
+        return found
+
+    monkeypatch.setattr(export, "load_merged", wrong)
+    outcome = run("merge", adapter, "-o", "merged", "--dtype", "bfloat16")
+    assert "Keep more digits with --dtype float32, or accept it" in outcome.error
+    assert "Rows with another label" in outcome.err
+    assert list(here.iterdir()) == []
+
+
+def test_what_does_not_fit_the_gpu_is_done_on_the_cpu(
+    adapter: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_the_cpu_alone(action: Any) -> Any:
+        def act(*arguments: Any, **options: Any) -> Any:
+            if options["device"] != "cpu":
+                raise NoRoom("no more")
+            return action(*arguments, **options)
+
+        return act
+
+    for module, name in ((classifier, "load"), (export, "load_merged")):
+        monkeypatch.setattr(module, name, on_the_cpu_alone(getattr(module, name)))
+    monkeypatch.setattr(devices, "resolve_device", lambda device: "cuda")
+    outcome = run("merge", adapter, "-o", "merged")
+    assert outcome.code == 0, outcome.err
+    said = " ".join(outcome.err.split())
+    assert "The adapter takes more memory than there is on cuda" in said
+    assert "The merged model takes more memory than there is on cuda" in said
+    assert "texts/s" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+def test_the_sum_is_left_to_be_summed_on_the_cpu(
+    adapter: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much room another device had for being asked."""
+    right, places = classifier.load, []
+
+    def elsewhere(*arguments: Any, **options: Any) -> Any:
+        places.append((options["device"], options["dtype"]))
+        return right(*arguments, **{**options, "device": "cpu"})
+
+    monkeypatch.setattr(classifier, "load", elsewhere)
+    monkeypatch.setattr(devices, "resolve_device", lambda device: "cuda")
+    merged_on = []
+    load = export.load_merged
+
+    def merged_elsewhere(*arguments: Any, **options: Any) -> Any:
+        merged_on.append((options["device"], options["dtype"]))
+        return load(*arguments, **{**options, "device": "cpu"})
+
+    monkeypatch.setattr(export, "load_merged", merged_elsewhere)
+    assert merged(adapter, "-o", "merged", "--dtype", "float16")["kept"] > 0.9
+    assert places == [("cuda", "float32"), ("cpu", "float32")]
+    assert merged_on == [("cuda", "float16")]
+
+
+def test_rows_that_any_adapter_was_trained_on_are_left_out(adapter: Path) -> None:
+    whole = rows_for(adapter, None, 2000)
+    assert len(whole.texts) > 1
+    artifact = Artifact.read(adapter)
+    seen = RowHashes.of(train=whole.texts[:1], validation=[], test=[])
+    other = replace(artifact, rows=seen)
+    assert rows_for(adapter, None, 2000, [other]).texts == whole.texts[1:]
+
+
+def test_an_adapter_without_its_run_is_asked_what_is_named(adapter: Path, here: Path) -> None:
+    shutil.copytree(adapter, here / "published")
+    (here / "published" / "run.json").unlink()
+    assert "with --data" in run("merge", "published", "-o", "merged").error
+    found = merged("published", "-o", "merged", "--data", adapter.parents[1] / "reviews.csv")
+    assert found["share"] == 1.0
 
 
 def test_a_changed_file_is_told(adapter: Path, here: Path) -> None:

@@ -86,6 +86,7 @@ def test_a_folder_and_its_rows(tiny_base: Path, data: Path) -> None:
         (["--model", "nobody/nothing"], "Qwen/Qwen2.5-7B"),
         (["--model", "distilgpt2", "--data", "reviews.csv"], "--length"),
         (["--model", "Qwen/Qwen2.5-7B", "--quantize", "none"], "--quantize nf4"),
+        (["--model", "Qwen/Qwen2.5-3B", "--quantize", "none", "--length", 4000], "(--length "),
     ],
 )
 def test_what_the_user_can_put_right(

@@ -10,6 +10,7 @@ from command import run
 from samples import TRAINING, Work, reviews, write_csv
 
 from quantised import needs_bitsandbytes, write_wide
+from sentilora.errors import UserError
 
 pytestmark = needs_bitsandbytes
 
@@ -75,6 +76,21 @@ def test_merging_shows_what_leaving_the_4_bits_changes(tuned: Work, tmp_path: Pa
     assert run("predict", "run", "a film", "--merge", cwd=tuned.folder).error.count(
         "--quantize none"
     )
+
+
+def test_merging_takes_no_bitsandbytes(
+    tuned: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(kind: str, device: str) -> None:
+        raise UserError("bitsandbytes can't be imported.")
+
+    monkeypatch.setattr("sentilora.bases.quantization.check_available", fail)
+    monkeypatch.setattr("sentilora.bases.loading.check_available", fail)
+    asked = ("merge", "run", "-o", tmp_path / "merged", "--dtype", "float32", "--json")
+    outcome = run(*asked, cwd=tuned.folder)
+    assert outcome.code == 0, outcome.err
+    assert "What that changes isn't shown" in " ".join(outcome.err.split())
+    assert json.loads(outcome.out)["largest"] < 1e-3
 
 
 def test_comparing_kinds(tuned: Work, tmp_path: Path) -> None:

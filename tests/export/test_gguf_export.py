@@ -22,9 +22,11 @@ from sentilora.bases import load_base, resolve
 from sentilora.bases.gguf_file import open_gguf
 from sentilora.encoding import tokenizer_fingerprint
 from sentilora.errors import UserError
-from sentilora.export.gguf import WEIGHTS, asking, check, load_gguf
+from sentilora.export.gguf import WEIGHTS, asking, check, check_base, load_gguf
 from sentilora.export.gguf.server import Server
 from sentilora.export.staging import staged
+from sentilora.scoring import LabelScorer
+from tiny_tokenizers import byte_level
 from tuned import TASK, TEXTS
 
 needs_llama_cpp = pytest.mark.skipif(find_spec("xllamacpp") is None, reason="needs xllamacpp")
@@ -123,6 +125,22 @@ def test_it_is_a_base_of_the_merged_weights(
     assert read.model.config.tie_word_embeddings == model.config.tie_word_embeddings
 
 
+@pytest.mark.parametrize("kind", ["dora", "rslora"])
+@pytest.mark.parametrize("architecture", ["gpt2", "llama"])
+def test_other_kinds_of_adapters(
+    architecture: str, kind: str, tmp_path: Path, own_cache: Path
+) -> None:
+    """The file, read back without its adapter, answers as the adapter on its base."""
+    classifier = classifier_of(tiny_model(architecture), **{kind: True})
+    expected = classifier.score(TEXTS).log_probs
+    with classifier.untuned() as base:
+        assert np.abs(base.score(TEXTS).log_probs - expected).max() > 1e-2
+    path = export(classifier, tmp_path)
+    read = load_base(resolve(str(path)), dtype="float32", say=lambda message: None)
+    scorer = LabelScorer(read.model, classifier.scorer.encoder)
+    np.testing.assert_allclose(scorer.score(TEXTS).log_probs, expected, rtol=0, atol=1e-4)
+
+
 def test_gemma_1_is_not_read_back(tmp_path: Path, own_cache: Path) -> None:
     path = export(classifier_of(tiny_model("gemma")), tmp_path)
     with pytest.raises(UserError, match="transformers cannot read"):
@@ -218,6 +236,23 @@ def test_the_file_alone_tells_what_to_ask(tmp_path: Path) -> None:
     beside = json.loads((tmp_path / "sentilora_export.json").read_text(encoding="utf-8"))
     assert beside["form"] == "gguf f32"
     assert beside["files"].keys() == {"model.gguf"}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_base_is_known_by_its_configuration(architecture: str) -> None:
+    config, tokenizer = model_of(architecture).config.to_dict(), byte_level()
+    check_base(config, tokenizer)
+    settings = {"gpt2": "activation_function", "qwen2": "hidden_act", "llama": "hidden_act"}
+    name = settings.get(architecture, "attention_bias")
+    value = True if name == "attention_bias" else "relu"
+    with pytest.raises(UserError, match=rf"has {name} = .*can't be told"):
+        check_base({**config, name: value}, tokenizer)
+    check_base({**config, "vocab_size": "many"}, tokenizer)  # which loading it tells
+    for kind in ("opt", "somebodys-own"):
+        with pytest.raises(UserError, match=f"'{kind}' model can't be written as GGUF"):
+            check_base({**config, "model_type": kind}, tokenizer)
+    with pytest.raises(UserError, match="no row in this model's embeddings"):
+        check_base({**config, "vocab_size": 10}, tokenizer)
 
 
 def test_an_architecture_that_is_not_known_lists_those_that_are(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from sentilora.bare_tokenizer import BareTokenizer
 from sentilora.classifier import Classifier
@@ -32,9 +34,11 @@ pytest.importorskip("onnxscript", reason="needs the extra [export]")
 
 import onnx_ir
 
-from models import tiny_model
+from models import CONFIGURATIONS, tiny_model
+from sentilora.export.onnx import form, graph
 from sentilora.export.onnx.blocks import BLOCK, Blocks, in_blocks
 from sentilora.export.onnx.form import load_onnx, tuned_matrices, write_onnx
+from sentilora.export.onnx.graph import Answering
 from sentilora.export.onnx.scorer import MODEL, OnnxModel, OnnxScorer
 from sentilora.export.onnx.weights import shrink_weights
 
@@ -73,9 +77,9 @@ class Exported:
         return OnnxModel(self.folder, PromptEncoder(task, BareTokenizer(self.folder)))
 
 
-def export(architecture: str, folder: Path) -> Exported:
+def export(architecture: str, folder: Path, **adapter: Any) -> Exported:
     base = base_in_memory(tiny_model(architecture))
-    tuned = attached(base.model)
+    tuned = attached(base.model, **adapter)
     scorer = LabelScorer(tuned, PromptEncoder(TASK, base.tokenizer))
     correction = Correction(temperature=1.7)
     classifier = Classifier(scorer, base.identity, correction=correction)
@@ -322,6 +326,63 @@ def test_as_a_classifier_like_any_other(exported: Exported) -> None:
     )
     with pytest.raises(UserError, match="without its adapter"), loaded.untuned():
         pass
+
+
+@pytest.fixture
+def mistral(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model whose every layer has a window, which its configuration has no list of."""
+    sizes = CONFIGURATIONS["llama"]().to_dict()
+    names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")
+    names += ("num_attention_heads", "num_key_value_heads", "head_dim", "max_position_embeddings")
+    config = transformers.MistralConfig(**{each: sizes[each] for each in names}, sliding_window=7)
+    monkeypatch.setitem(CONFIGURATIONS, "mistral", lambda: config)
+
+
+@pytest.mark.parametrize("architecture", ["gemma2", "mistral"])
+@pytest.mark.usefixtures("mistral")
+def test_windows_and_masks_are_the_models_own(architecture: str, tmp_path: Path) -> None:
+    made = export(architecture, tmp_path)
+    asked = made.asked(TASK)
+    logs, _ = asked.answers(asked.encoder.encode(ROWS))
+    assert np.abs(logs - made.adapter).max() <= 1e-4
+
+
+@pytest.mark.parametrize(("architecture", "kind"), [("gpt2", "dora"), ("llama", "rslora")])
+def test_other_kinds_of_adapters(architecture: str, kind: str, tmp_path: Path) -> None:
+    made = export(architecture, tmp_path, **{kind: True})
+    asked = made.asked(TASK)
+    logs, _ = asked.answers(asked.encoder.encode(ROWS))
+    assert np.abs(logs - made.adapter).max() <= 1e-4
+
+
+def test_a_forward_that_is_followed_wrongly_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many of the labels it finds."""
+    monkeypatch.setattr(Answering, "_as_it_is_taken", lambda self, seen: seen)
+    with pytest.raises(UserError, match=r"Another forward was exported .* gemma2"):
+        export("gemma2", tmp_path / "new")
+    assert not (tmp_path / "new" / EXPORT).exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), OSError, "No space"),
+        (MemoryError(), UserError, "Memory doesn't suffice"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), UserError, "Memory doesn't"),
+        (TypeError("a forward of its own"), UserError, "architecture llama"),
+    ],
+)
+def test_what_the_architecture_is_not_to_blame_for(
+    error: Exception, raised: type[Exception], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(model: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(graph, "graph_of", fail)
+    with pytest.raises(raised, match=words):
+        form._graph(None, "llama")
 
 
 def test_an_architecture_that_cannot_be_exported_is_told(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 
 from sentilora.errors import UserError
 from sentilora.export.staging import staged
+from sentilora.export.tokenizer import save_tokenizer
 
 
 def names(folder: Path) -> list[str]:
@@ -82,3 +83,28 @@ def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
     with staged(tmp_path / "out") as part:
         part.mkdir()
     assert names(tmp_path / "out") == []
+
+
+def test_a_path_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="can't be looked at"), staged(tmp_path / ("a" * 300)):
+        pass
+
+
+class Tokenizer:
+    """Its library's errors have no kind."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def save_pretrained(self, folder: Path) -> None:
+        raise self.error
+
+
+def test_a_disk_that_fills_while_the_tokenizer_is_written(tmp_path: Path) -> None:
+    full = Exception("No space left on device (os error 28)")
+    with pytest.raises(OSError, match="No space left") as caught:
+        save_tokenizer(Tokenizer(full), tmp_path)
+    assert caught.value.errno == errno.ENOSPC
+    for other in (Exception("something else"), RuntimeError("os error")):
+        with pytest.raises(type(other), match=str(other)):
+            save_tokenizer(Tokenizer(other), tmp_path)

@@ -49,10 +49,14 @@ def model_of(architecture: str) -> Any:
     return six_layers() if architecture == "gemma3" else tiny_model(architecture)
 
 
-def classifier_of(model: Any, task: Task = TASK, tokenizer: Any = None) -> Classifier:
+def classifier_of(
+    model: Any, task: Task = TASK, tokenizer: Any = None, **adapter: Any
+) -> Classifier:
     """`model` with a random adapter, the same one each time."""
     encoder = PromptEncoder(task, tokenizer or byte_level())
-    return Classifier(LabelScorer(attached(model), encoder), base_in_memory(model).identity)
+    return Classifier(
+        LabelScorer(attached(model, **adapter), encoder), base_in_memory(model).identity
+    )
 
 
 def export(classifier: Classifier, folder: Path, weights: str = "f32") -> Path:

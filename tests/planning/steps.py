@@ -57,7 +57,12 @@ def measured(name: str, recipe: Recipe, run: Run, patch: Any) -> int:
     patch.setattr(workspace, "_SLAB_BYTES", {"cpu": 0})  # each tensor its own: nothing is left over
     tuned = attach(
         model(name, recipe.dtype),
-        AdapterSettings(recipe.rank, dropout=0.1 * recipe.dropout, targets=recipe.targets),
+        AdapterSettings(
+            recipe.rank,
+            dropout=0.1 * recipe.dropout,
+            targets=recipe.targets,
+            dora=recipe.dora,
+        ),
     )
     causal_lm = tuned.get_base_model()
     if recipe.checkpointing:

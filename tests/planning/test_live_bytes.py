@@ -38,10 +38,13 @@ OTHERS: list[dict[str, Any]] = [
     {"targets": ("query", "value", "output")},
     {"targets": ("query", "value", "output"), "dropout": False},
     {"checkpointing": True},
+    {"dora": True},
+    {"dora": True, "dropout": False},
 ]
+IDS = ["general", "no dropout", "checkpointing", "DoRA", "DoRA, no dropout"]
 
 
-@pytest.mark.parametrize("given", OTHERS, ids=["general", "no dropout", "checkpointing"])
+@pytest.mark.parametrize("given", OTHERS, ids=IDS)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_general_path(
     name: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch

@@ -149,6 +149,17 @@ def test_sizes_are_those_of_the_code() -> None:
     assert memory._HEAD_SLICE_ELSEWHERE == head._SLICE_BYTES_ELSEWHERE
 
 
+@pytest.mark.parametrize("kind", ["nf4", "int8"])
+def test_a_base_is_mapped_while_it_is_read_into_fewer_bits(kind: str) -> None:
+    """On a CPU, where the mapped file counts."""
+    qwen = shape("Qwen/Qwen2.5-0.5B")
+    recipe = Recipe("bfloat16", quantize=kind)
+    whole = 2 * qwen.linear
+    assert memory.loading(qwen, recipe) > weights(qwen, recipe) + whole
+    gpu = replace(recipe, device="cuda")
+    assert memory.loading(qwen, gpu) < weights(qwen, recipe) + whole
+
+
 def test_a_refusal_says_what_would_fit() -> None:
     said = refusal(planned("Qwen/Qwen2.5-7B", 8e9))
     assert "16." in said

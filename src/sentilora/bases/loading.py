@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,8 @@ from sentilora.bases.hub import (
 )
 from sentilora.bases.quantization import check_available, loading_arguments, parse_kind, settle
 from sentilora.bases.types import Base, BaseIdentity, LoadedBase, PreparedBase
-from sentilora.errors import UserError
+from sentilora.devices import memory_ran_out, trim_heap
+from sentilora.errors import NoRoom, UserError
 from sentilora.files import expanded, looking_at, read_json
 
 if TYPE_CHECKING:
@@ -201,6 +203,7 @@ def load_base(
     Raises:
         UserError: it cannot be had, is damaged, or is no causal language model; or its weights
             can't be held in so few bits here.
+        NoRoom: memory doesn't suffice.
     """
     from sentilora.bases.dtype import choose_dtype
 
@@ -213,19 +216,36 @@ def load_base(
     torch_dtype, reason = choose_dtype(device, dtype)
     tokenizer = load_tokenizer(prepared, trust_remote_code=trust_remote_code)
     quantised = None
-    if kind is None:
-        model = _load_model(prepared.folder, torch_dtype, trust_remote_code)
-        model.to(device)
-    else:
-        _check_stored_whole(prepared.folder)
-        more = loading_arguments(kind, device, torch_dtype)
-        model = _load_model(prepared.folder, torch_dtype, trust_remote_code, more)
-        quantised = settle(model, kind, torch_dtype)
+    with _within_memory(prepared, device, torch_dtype):
+        if kind is None:
+            model = _load_model(prepared.folder, torch_dtype, trust_remote_code)
+            model.to(device)
+        else:
+            _check_stored_whole(prepared.folder)
+            more = loading_arguments(kind, device, torch_dtype)
+            model = _load_model(prepared.folder, torch_dtype, trust_remote_code, more)
+            quantised = settle(model, kind, torch_dtype)
+            trim_heap()
     model.requires_grad_(False)
     model.eval()
     name = str(torch_dtype).removeprefix("torch.")
     identity = replace(prepared.identity, dtype=name, quantized=kind)
     return LoadedBase(model, tokenizer, identity, reason, quantised)
+
+
+@contextmanager
+def _within_memory(prepared: PreparedBase, device: str, dtype: torch.dtype) -> Iterator[None]:
+    """Raises `NoRoom` where the memory of `device` runs out."""
+    try:
+        yield
+    except Exception as error:
+        if not memory_ran_out(error):
+            raise
+        more = "choose a smaller base" if device == "cpu" else "give --device cpu"
+        raise NoRoom(
+            f"The memory of {device} doesn't suffice for {prepared.identity.name} in "
+            f"{str(dtype).removeprefix('torch.')}. Close what else takes of it, or {more}."
+        ) from error
 
 
 def _check_stored_whole(folder: Path) -> None:

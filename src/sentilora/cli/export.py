@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sentilora.cli.console import echo_json, out, say
+from sentilora.cli.console import say
 from sentilora.cli.evaluate import with_progress
 from sentilora.cli.options import (
     ROWS_HELD,
@@ -18,6 +18,7 @@ from sentilora.cli.options import (
     Run,
     TrustRemoteCode,
 )
+from sentilora.cli.parity import Parity
 
 
 def export(
@@ -58,13 +59,14 @@ def export(
 
     from sentilora.artifact import Artifact
     from sentilora.bases import prepare_base
+    from sentilora.bases.loading import load_tokenizer
     from sentilora.classifier import load
-    from sentilora.export.agreement import agreement
-    from sentilora.export.asking import rows_for
+    from sentilora.export.asking import ask, rows_for
     from sentilora.export.forms import form_named
-    from sentilora.export.speed import Speed, latency, size_of, timed
+    from sentilora.export.speed import size_of, timed
     from sentilora.export.staging import staged
-    from sentilora.export.tables import agreement_lines, speed_table
+    from sentilora.export.tables import threads_named
+    from sentilora.files import read_json
     from sentilora.loading import find_base
 
     form = form_named(to)
@@ -72,8 +74,11 @@ def export(
     form.check()
     artifact = Artifact.read(run)
     stored = prepare_base(find_base(artifact, model), trust_remote_code=trust_remote_code)
+    form.check_base(
+        read_json(stored.folder / "config.json", "The model's configuration"),
+        load_tokenizer(stored, trust_remote_code=trust_remote_code),
+    )
     asked = rows_for(run, data, rows)
-    count = len(asked.texts)
     if artifact.base.quantized is not None:
         say(
             f"The adapter was tuned on its base in {artifact.base.quantized}; it is exported with "
@@ -91,25 +96,18 @@ def export(
                 trust_remote_code=trust_remote_code,
             )
         )
-        before, asking = timed(
-            partial(with_progress(classifier, "asking the adapter"), asked.texts)
-        )
-        single = latency(classifier.predict, asked.texts)
-        own = Speed(size_of(stored.folder, artifact.path), loading, single, count / asking)
+        score = with_progress(classifier, "asking the adapter")
+        own = ask(classifier, asked, score, size_of(stored.folder, artifact.path), loading)
         say(f"Writing {to}; this may take some minutes.")
         form.write(classifier, part, precision, artifact.path.absolute().name)
-        del classifier  # two models at once may not fit
+        del classifier, score  # two models at once may not fit
         exported, loading = timed(partial(form.load, part, torch.get_num_threads()))
-        after, asking = timed(partial(with_progress(exported, "asking the export"), asked.texts))
-        single = latency(exported.predict, asked.texts)
-        now = Speed(size_of(part), loading, single, count / asking)
-        found = agreement(before.log_probs, after.log_probs, artifact.task.labels, asked.gold)
-        found.require(form.weights[precision] if agree is None else agree, "The export")
-    if as_json:
-        speeds = {"adapter": own.to_dict(), "exported": now.to_dict()}
-        echo_json({**found.to_dict(), "speed": speeds}, indent=1)
-        return
-    out().print(agreement_lines(found, f"The export ({to}, {precision})", asked.name))
-    out().print()
-    out().print(speed_table(own, now, f"{to}, {precision}", torch.get_num_threads()))
-    say(f"\nThe export is in {output}.")
+        score = with_progress(exported, "asking the export")
+        now = ask(exported, asked, score, size_of(part), loading)
+        name = f"The export ({to}, {precision})"
+        parity = Parity.of(asked, own, now, artifact.task.labels, name)
+        threshold = form.weights[precision] if agree is None else agree
+        parity.require(threshold, "Choose a more exact form")
+    parity.show("torch fp32", threads_named(torch.get_num_threads()), as_json=as_json)
+    if not as_json:
+        say(f"\nThe export is in {output}.")

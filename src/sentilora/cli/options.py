@@ -11,7 +11,9 @@ Run = Annotated[Path, typer.Argument(help="The folder that `sentilora train` wro
 
 RunOrMerged = Annotated[
     Path,
-    typer.Argument(metavar="run", help="The folder that `sentilora train` or `merge` wrote."),
+    typer.Argument(
+        metavar="run", help="The folder that `sentilora train`, `merge` or `export` wrote."
+    ),
 ]
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel="Machine")]

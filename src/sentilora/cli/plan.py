@@ -100,7 +100,7 @@ def plan(
     plans = plans_for(context.params)
     fitting = next((one for one in plans if one.fits), None)
     if fitting is None:
-        raise UserError(refusal(plans[0]))
+        raise UserError(refusal(plans[0], "--length"))
     asked = _asked_of_train(context)
     if as_json:
         found = [{**one.to_dict(), "command": _command(one, asked)} for one in plans]

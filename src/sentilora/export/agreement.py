@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_softmax
+from scipy.special import log_softmax, logsumexp
 
 from sentilora.errors import UserError
 from sentilora.evaluation.paired import Difference, accuracy_difference, mcnemar
 
 NEAR_TIE = 0.02  # a margin in probability below which a changed label says little
+_EXACTER = "Choose a more exact form"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Agreement:
         How many were asked, and on how many the label is the same.
     largest, mean
         Distances between the labels' log-probabilities, each given that it is one of the labels.
+    mass
+        The largest distance between the log-probabilities that it is one of the labels at all.
     changed
         The rows on which the label is another one, the widest margin first.
     accuracy
@@ -58,6 +61,7 @@ class Agreement:
     same: int
     largest: float
     mean: float
+    mass: float
     changed: tuple[ChangedRow, ...]
     accuracy: AccuracyChange | None
 
@@ -80,13 +84,14 @@ class Agreement:
         figures = {"share": self.share, "near_ties": self.near_ties, "kept": self.kept}
         return {**asdict(self), **figures}
 
-    def require(self, threshold: float, what: str) -> None:
-        """Raise UserError where a smaller share than `threshold` is `kept`."""
+    def require(self, threshold: float, what: str, remedy: str = _EXACTER) -> None:
+        """Raise UserError, which ends in `remedy`, where a smaller share than `threshold` is
+        `kept`."""
         if self.kept < threshold:
             raise UserError(
                 f"{what} chooses another label than the adapter on {1 - self.kept:.2%} of "
                 f"{self.rows:,} rows, near-ties aside, and {1 - threshold:.2%} are accepted; it "
-                "was not kept. Choose a more exact form, or accept it with --agreement."
+                f"was not kept. {remedy}, or accept it with --agreement."
             )
 
 
@@ -112,12 +117,13 @@ def agreement(
     UserError
         Where the export gave something that isn't a finite number.
     """
-    one = log_softmax(np.asarray(adapter, dtype=np.float64), axis=1)
-    other = log_softmax(np.asarray(exported, dtype=np.float64), axis=1)
+    said = np.asarray(adapter, dtype=np.float64), np.asarray(exported, dtype=np.float64)
+    one, other = (log_softmax(each, axis=1) for each in said)
+    masses = [logsumexp(each, axis=1) for each in said]
     if not np.isfinite(other).all():
         raise UserError(
             "The exported model gives log-probabilities that aren't finite numbers; it was not "
-            "kept. Choose a more exact form."
+            f"kept. {_EXACTER}."
         )
     first, second = one.argmax(axis=1), other.argmax(axis=1)
     ranked = np.sort(np.exp(one), axis=1)
@@ -129,6 +135,7 @@ def agreement(
         same=len(one) - len(rows),
         largest=float(gaps.max()),
         mean=float(gaps.mean()),
+        mass=float(np.abs(masses[0] - masses[1]).max()),
         changed=tuple(
             ChangedRow(int(row) + 1, labels[first[row]], labels[second[row]], float(margins[row]))
             for row in rows

@@ -28,6 +28,9 @@ class Form:
         label by default; the first is the default.
     check
         Raises UserError where a package is missing, before anything is computed.
+    check_base
+        (its config.json, its tokenizer): raises UserError for a base that can't be written so,
+        before it is loaded.
     write
         (classifier in float32, folder, precision, the run's name): writes everything, description
         included; the classifier is used up.
@@ -38,6 +41,7 @@ class Form:
 
     weights: Mapping[str, float]
     check: Callable[[], None]
+    check_base: Callable[[Mapping[str, Any], Any], None]
     write: Callable[[Classifier, Path, str, str], None]
     load: Callable[[Path, int | None], Classifier]
 
@@ -53,13 +57,16 @@ class Form:
 def _onnx() -> Form:
     from sentilora.export.onnx.form import WEIGHTS, check, load_onnx, write_onnx
 
-    return Form(WEIGHTS, check, write_onnx, load_onnx)
+    def try_it(config: Mapping[str, Any], tokenizer: Any) -> None:
+        """What torch.export can follow is known only when it has."""
+
+    return Form(WEIGHTS, check, try_it, write_onnx, load_onnx)
 
 
 def _gguf() -> Form:
-    from sentilora.export.gguf import WEIGHTS, check, load_gguf, write_gguf
+    from sentilora.export.gguf import WEIGHTS, check, check_base, load_gguf, write_gguf
 
-    return Form(WEIGHTS, check, write_gguf, load_gguf)
+    return Form(WEIGHTS, check, check_base, write_gguf, load_gguf)
 
 
 FORMS: dict[str, Callable[[], Form]] = {"onnx": _onnx, "gguf": _gguf}
@@ -72,15 +79,38 @@ def form_named(name: str) -> Form:
     return FORMS[name]()
 
 
-def load_export(path: Path, **options: Any) -> Classifier:
+def load_export(
+    path: Path,
+    *,
+    device: str = "auto",
+    dtype: str | None = None,
+    quantize: str | None = None,
+    trust_remote_code: bool = False,
+) -> Classifier:
     """The classifier in an exported folder, merged or in another engine's form, verified.
 
-    `options` are `load_merged`'s, for merged models; other engines run as they were exported.
+    Raises UserError where it is damaged, and for a device, a dtype or a quantisation that another
+    engine would have to be given: it runs as it was exported.
     """
     from sentilora.export.merged import load_merged
 
     form = str(read_json(path / EXPORT, "The description of an exported model").get("form"))
     name = form.partition(" ")[0]
-    if name in FORMS:
-        return FORMS[name]().load(path, None)
-    return load_merged(path, **options)
+    if name not in FORMS:
+        return load_merged(
+            path,
+            device=device,
+            dtype=dtype,
+            quantize=quantize,
+            trust_remote_code=trust_remote_code,
+        )
+    asked = {"--dtype": dtype, "--quantize": quantize}
+    given = [option for option, value in asked.items() if value is not None]
+    if device not in ("auto", "cpu"):
+        given = ["--device", *given]
+    if given:
+        raise UserError(
+            f"{path} holds an export ({form}), which runs on the CPU as it was exported. Leave out "
+            f"{' and '.join(given)}."
+        )
+    return FORMS[name]().load(path, None)

@@ -22,6 +22,7 @@ from sentilora.devices import resolve_device
 from sentilora.encoding import PromptEncoder, tokenizer_fingerprint
 from sentilora.errors import UserError
 from sentilora.export.description import EXPORT, Description
+from sentilora.export.tokenizer import save_tokenizer
 from sentilora.scoring import LabelScorer
 
 FORM = "merged"
@@ -53,7 +54,7 @@ def write_merged(classifier: Classifier, folder: Path, dtype: str, adapter: str)
     folder.mkdir(parents=True, exist_ok=True)
     with quiet_transformers():
         model.save_pretrained(folder)
-    classifier.scorer.encoder.tokenizer.save_pretrained(folder)
+    save_tokenizer(classifier.scorer.encoder.tokenizer, folder)
     description.write(folder)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from sentilora.errors import UserError
+from sentilora.files import looking_at
 
 
 @contextmanager
@@ -18,11 +19,14 @@ def staged(output: Path) -> Iterator[Path]:
 
     Whatever ends the `with` block early, nothing is left there.
 
-    Raises UserError where there is something at `output` already, or it can't be written.
+    Raises UserError where there is something at `output` already, or it can't be written or
+    looked at.
     """
-    if output.exists() and not _empty_folder(output):
+    with looking_at(output):
+        taken, here = output.exists() and not _empty_folder(output), output.resolve() == Path.cwd()
+    if taken:
         raise UserError(f"{output} is there already. Choose another place with -o, or remove it.")
-    if output.resolve() == Path.cwd():  # replaced, it would leave the user's shell nowhere
+    if here:  # replaced, it would leave the user's shell nowhere
         raise UserError(f"{output} is the folder you are in. Name one within it with -o.")
     part = output.with_name(f".{output.name}.part")
     try:

@@ -13,18 +13,19 @@ from sentilora.planning.table import CONFIGURATIONS
 _SHORTEST = 64  # tokens of a prompt; less holds hardly a text
 
 
-def advice(plan: Plan) -> list[str]:
+def advice(plan: Plan, length_option: str) -> list[str]:
     """Sentences about what fits the budget, the least changed first; empty where nothing does."""
-    return [*_lengths(plan), *_quantised(plan), *_ranks(plan), *_smaller(plan)]
+    return [*_lengths(plan, length_option), *_quantised(plan), *_ranks(plan), *_smaller(plan)]
 
 
-def refusal(plan: Plan) -> str:
-    """What is wrong with a plan that doesn't fit, and what would."""
+def refusal(plan: Plan, length_option: str = "--max-length") -> str:
+    """What is wrong with a plan that doesn't fit, and what would; `length_option` is how the
+    command that asks is told of the longest prompt."""
     peak, budget = shown_bytes(plan.peak), shown_bytes(plan.budget)
     least = "micro-batches of one row"
     if plan.recipe.checkpointing:
         least += " and gradient checkpointing"
-    ways = advice(plan)
+    ways = advice(plan, length_option)
     remedy = " ".join(ways) if ways else "Nothing here fits so little: more memory is needed."
     return f"{plan.shape.name} takes {peak} even with {least}, and there are {budget}. {remedy}"
 
@@ -35,7 +36,7 @@ def _fitting(plan: Plan, **changed: object) -> Plan | None:
     return other if other.fits else None
 
 
-def _lengths(plan: Plan) -> Iterator[str]:
+def _lengths(plan: Plan, option: str) -> Iterator[str]:
     """The longest texts that fit."""
 
     def fits(longest: int) -> bool:
@@ -46,7 +47,7 @@ def _lengths(plan: Plan) -> Iterator[str]:
     low = max(_SHORTEST, plan.lengths.prefix + 8)
     found = _most(low, plan.lengths.longest - 1, fits)
     if found is not None:
-        yield f"Texts cut shorter would fit (--max-length {found})."
+        yield f"Texts cut shorter would fit ({option} {found})."
 
 
 def _quantised(plan: Plan) -> Iterator[str]:

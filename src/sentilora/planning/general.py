@@ -6,6 +6,10 @@ is frozen, so a projection keeps nothing of its input; with s bytes a number a b
     RMS norms              2 N 4 D             their inputs in fp32 (layer norms: 2 N D s)
     an adapted projection  N (8 w + 4 r)       of width w: what dropout multiplies by (a byte
                                                instead on a GPU), its result, and x A, in fp32
+    its DoRA               8 N o, 4 w o        of o outputs: its results with and without the
+                                               adapter, in fp32 (without dropout, the base's own
+                                               in s bytes); with dropout the weight in fp32, where
+                                               it isn't held so
     attention              4 N H d s           queries, keys and values of each head, result
     gated MLP              3 N I s             gate, silu(gate), value
     GELU by tanh           4 N I s             its four factors
@@ -48,7 +52,19 @@ def _block(shape: ModelShape, recipe: Recipe, tokens: int) -> int:
     dropped = (4 if recipe.device == "cpu" else 1) if recipe.dropout else 0
     adapters = sum((4 + dropped) * w + 4 * recipe.rank for w, _ in recipe.adapted(shape))
     mlp = (3 if shape.gated else 4) * shape.inner * size
-    return tokens * (norms + adapters + mlp)
+    return tokens * (norms + adapters + mlp) + _dora(shape, recipe, tokens)
+
+
+def _dora(shape: ModelShape, recipe: Recipe, tokens: int) -> int:
+    """What DoRA's magnitudes need for their gradients, and its own product for its input's."""
+    if not recipe.dora:
+        return 0
+    outputs = sum(out for _, out in recipe.adapted(shape))
+    if not recipe.dropout:
+        return tokens * outputs * (4 + recipe.size)
+    copied = recipe.size < 4 or recipe.quantize is not None
+    weights = sum(into * out for into, out in recipe.adapted(shape)) if copied else 0
+    return 8 * tokens * outputs + 4 * weights
 
 
 def _attention(shape: ModelShape, recipe: Recipe, tokens: int) -> int:

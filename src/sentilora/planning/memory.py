@@ -25,6 +25,9 @@ runtime
     memory is free but stays in the C library's heap (giving it back by `malloc_trim` took 62 MB off
     SmolLM2's 911 MB, of 66 MB joined). On both what an allocator loses between working tensors of
     changing sizes, `FRAGMENTS` of them (measured on CPUs: 0.6 to 1.1 beyond the tensors alive).
+
+Left out of a step, as the system takes them back when it needs to: on a CPU the mapped file's pages
+that a quantised base was read from.
 """
 
 from __future__ import annotations
@@ -82,12 +85,18 @@ def peak(shape: ModelShape, recipe: Recipe, run: Run) -> Parts:
 
 def loading(shape: ModelShape, recipe: Recipe) -> int:
     """The peak before training: on a CPU the file is mapped, and read into weights of another
-    dtype; later some of these are joined."""
+    dtype or into fewer bits; later some of these are joined."""
     held = weights(shape, recipe)
     if recipe.device != "cpu":
         return held + RUNTIME_BYTES.get(recipe.device, 0)
-    mapped = shape.parameters * shape.stored_bytes * (recipe.size != shape.stored_bytes)
-    return held + _process(shape) + max(mapped, _joined(shape, recipe))
+    return held + _process(shape) + max(_mapped(shape, recipe), _joined(shape, recipe))
+
+
+def _mapped(shape: ModelShape, recipe: Recipe) -> int:
+    """Of the file what is made anew from it, and so is there twice; the rest is used in place."""
+    if recipe.size != shape.stored_bytes:
+        return shape.parameters * shape.stored_bytes
+    return shape.linear * shape.stored_bytes if recipe.quantize is not None else 0
 
 
 def _runtime(shape: ModelShape, recipe: Recipe, working: int) -> int:

@@ -2,6 +2,6 @@
 
 from sentilora.export.gguf.asking import check, load_gguf
 from sentilora.export.gguf.quantising import WEIGHTS
-from sentilora.export.gguf.writing import write_gguf
+from sentilora.export.gguf.writing import check_base, write_gguf
 
-__all__ = ["WEIGHTS", "check", "load_gguf", "write_gguf"]
+__all__ = ["WEIGHTS", "check", "check_base", "load_gguf", "write_gguf"]

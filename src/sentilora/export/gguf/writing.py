@@ -6,12 +6,14 @@ No more than one tensor is held beside the model.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from peft.tuners.lora import LoraLayer
+from transformers import CONFIG_MAPPING, AutoConfig
 
 from sentilora import __version__
 from sentilora.bases.gguf_file import open_gguf
@@ -31,6 +33,25 @@ logger = logging.getLogger(__name__)
 FORM = "gguf"
 FILE = "model.gguf"
 TEMPLATE = "sentilora.template"
+
+
+def check_base(config: Mapping[str, Any], tokenizer: Any) -> None:
+    """Raise UserError for a base, by its config.json and tokenizer, that `write_gguf` refuses.
+
+    What only its weights tell is left to that.
+    """
+    kind = str(config.get("model_type"))
+    if kind not in CONFIG_MAPPING:
+        layout_of(SimpleNamespace(model_type=kind))
+    try:
+        whole: Any = AutoConfig.for_model(
+            kind, **{key: value for key, value in config.items() if key != "model_type"}
+        )
+    except Exception:  # whatever a damaged one raises: loading the base says it
+        return
+    text = whole.get_text_config()
+    layout_of(text).keys(text)
+    vocabulary_of(tokenizer, text.vocab_size)
 
 
 def write_gguf(

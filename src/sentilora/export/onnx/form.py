@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentilora.bare_tokenizer import BareTokenizer
+from sentilora.canary import check_canary
+from sentilora.devices import memory_ran_out
 from sentilora.encoding import PromptEncoder, tokenizer_fingerprint
 from sentilora.errors import UserError
 from sentilora.export.description import Description
 from sentilora.export.onnx.scorer import FORM, MODEL, OnnxModel, OnnxScorer, sung_by
+from sentilora.export.tokenizer import save_tokenizer
 
 if TYPE_CHECKING:
+    from sentilora.canary import Canary
     from sentilora.classifier import Classifier
 
 # The precisions, and the share of rows that must keep their label by default.
@@ -23,7 +27,8 @@ _STORED = {8: "int8", 4: "int4"}
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 _MOST_INLINE = 2**31 - 2**24  # bytes: protobuf holds less than 2 GiB
 # Held against their own forward in the tests; a model of another architecture is tried.
-ARCHITECTURES = ("llama", "gpt2", "qwen2")
+ARCHITECTURES = ("llama", "gpt2", "qwen2", "gemma2", "mistral")
+_TESTED = f"Tested: {', '.join(ARCHITECTURES)}. `sentilora merge` takes any."
 
 
 def check() -> None:
@@ -53,9 +58,10 @@ def write_onnx(classifier: Classifier, folder: Path, weights: str, adapter: str)
     """
     description = Description.of(classifier, f"{FORM} {weights}", adapter)
     encoder = classifier.scorer.encoder
+    kind = classifier.scorer.model.config.get_text_config().model_type
     classifier.merge()
     tuned = tuned_matrices(classifier.scorer.model)
-    graph = _graph(classifier.scorer.model.unload())
+    graph = _graph(classifier.scorer.model.unload(), kind)
     bits = _BITS.get(weights)
     if bits is not None:
         from sentilora.export.onnx.weights import shrink_weights
@@ -63,7 +69,7 @@ def write_onnx(classifier: Classifier, folder: Path, weights: str, adapter: str)
         shrink_weights(graph, bits, integers=weights != "int8-weights", tuned=tuned)
     folder.mkdir(parents=True, exist_ok=True)
     _save(graph, folder)
-    encoder.tokenizer.save_pretrained(folder)
+    save_tokenizer(encoder.tokenizer, folder)
     bare = BareTokenizer(folder)
     own = PromptEncoder(classifier.task, bare)
     texts = description.canary.texts
@@ -73,11 +79,12 @@ def write_onnx(classifier: Classifier, folder: Path, weights: str, adapter: str)
             "be exported to ONNX. Merge the adapter instead, with `sentilora merge`."
         )
     stored = "float32" if bits is None else _STORED[bits]
-    replace(
-        description,
-        tokenizer_fingerprint=tokenizer_fingerprint(bare),
-        canary=sung_by(OnnxModel(folder, own), description.canary, stored),
-    ).write(folder)
+    canary = sung_by(OnnxModel(folder, own), description.canary, stored)
+    if bits is None:
+        _check_same_model(description.canary, canary, kind)
+    replace(description, tokenizer_fingerprint=tokenizer_fingerprint(bare), canary=canary).write(
+        folder
+    )
 
 
 def load_onnx(folder: Path, threads: int | None = None) -> Classifier:
@@ -110,18 +117,35 @@ def tuned_matrices(model: Any) -> set[bytes]:
     return found
 
 
-def _graph(model: Any) -> Any:
+def _graph(model: Any, kind: str) -> Any:
     from sentilora.export.onnx.graph import graph_of
 
     try:
         graph = graph_of(model)
+    except OSError:  # which is none of the architecture's
+        raise
     except Exception as error:  # whatever torch.export stumbles over
-        kind = model.config.get_text_config().model_type
+        if memory_ran_out(error):
+            raise UserError(
+                "Memory doesn't suffice to export this model to ONNX. Close other programs, or "
+                "choose a machine with more."
+            ) from error
         raise UserError(
-            f"A model of the architecture {kind} can't be exported to ONNX ({type(error).__name__}"
-            f"). Those that can: {', '.join(ARCHITECTURES)}. `sentilora merge` takes any."
+            f"A model of the architecture {kind} can't be exported to ONNX "
+            f"({type(error).__name__}). {_TESTED}"
         ) from error
     return graph
+
+
+def _check_same_model(adapter: Canary, exported: Canary, kind: str) -> None:
+    """Raise UserError where the figures differ by more than rounding: a forward that was followed
+    wrongly may still find most labels."""
+    check_canary(
+        adapter,
+        exported,
+        "The adapter, exported to ONNX,",
+        remedy=f"Another forward was exported than that of a {kind} model. {_TESTED}",
+    )
 
 
 def _save(graph: Any, folder: Path) -> None:

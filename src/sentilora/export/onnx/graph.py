@@ -44,8 +44,11 @@ class Answering(torch.nn.Module):
         self.scale = getattr(config, "logit_scale", None) or 1.0
         self.scale /= getattr(config, "logits_scaling", None) or 1.0
         self.softcap = getattr(config, "final_logit_softcapping", None)
-        self.window = getattr(config, "sliding_window", None) or 0
+        slides = getattr(config, "use_sliding_window", True)  # Qwen2 may state a width in vain
+        self.window = (slides and getattr(config, "sliding_window", None)) or 0
         self.kinds = getattr(config, "layer_types", None)
+        # What transformers computes step by step, as for Gemma 2, adds the mask to the logits.
+        self.adds = getattr(config, "_attn_implementation", None) == "eager"
 
     def forward(
         self,
@@ -71,15 +74,22 @@ class Answering(torch.nn.Module):
         return log_probs[term_positions, term_tokens], logits.argmax(dim=1)
 
     def _visible(self, mask: Tensor) -> Any:
-        """[B, 1, T, T] what each position sees; padding sees itself, so that nothing is NaN."""
+        """[B, 1, T, T] what each position sees, for each kind of layer where there are several."""
+        full, sliding = (self._as_it_is_taken(seen) for seen in self._seen(mask))
+        if self.kinds and set(self.kinds) != {"full_attention"}:
+            return {"full_attention": full, "sliding_attention": sliding}
+        return full if self.kinds or not self.window else sliding
+
+    def _as_it_is_taken(self, seen: Tensor) -> Tensor:
+        return torch.where(seen, 0.0, torch.finfo(torch.float32).min) if self.adds else seen
+
+    def _seen(self, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Without and with a window; padding sees itself, so that nothing is NaN."""
         columns = torch.arange(mask.shape[1], device=mask.device)
         back = columns[:, None] - columns[None, :]
         causal, itself = (back >= 0)[None, None], (back == 0)[None, None]
         full = (causal & (mask[:, None, None, :] != 0)) | itself
-        if not self.kinds or set(self.kinds) == {"full_attention"}:
-            return full
-        sliding = full & (back < self.window)[None, None]
-        return {"full_attention": full, "sliding_attention": sliding}
+        return full, full & (back < self.window)[None, None]
 
 
 def graph_of(model: Any) -> Any:

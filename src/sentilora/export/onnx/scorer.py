@@ -5,7 +5,7 @@ pip install numpy tokenizers onnxruntime
 
 from sentilora import OnnxScorer
 
-scorer = OnnxScorer("positive.onnx")
+scorer = OnnxScorer("exported")  # the folder
 scorer.predict(["a moving, beautifully shot film"])
 """
 
