@@ -81,7 +81,8 @@ def test_a_base_that_cannot_be_written_so_is_not_loaded(
     from sentilora.export.gguf import asking, layout
 
     monkeypatch.setattr(asking, "find_spec", lambda name: 1)
-    monkeypatch.delitem(layout.LAYOUTS, "llama")
+    others = {name: one for name, one in layout.LAYOUTS.items() if name != "llama"}
+    monkeypatch.setattr(layout, "LAYOUTS", others)
     monkeypatch.setattr("sentilora.classifier.load", lambda *given, **options: 1 / 0)
     error = run("export", adapter, "--to", "gguf", "-o", "out").error
     assert "'llama' model can't be written as GGUF" in error
