@@ -148,5 +148,6 @@ def test_what_is_asked_wrongly(adapter: Path, data: Path) -> None:
     assert "--data" in run("explain", adapter).error
     assert "--data" in run("explain", adapter, TEXT, "--data", data).error
     assert "'great'" in run("explain", adapter, TEXT, "--label", "great").error
-    assert "is a file's name" in run("explain", adapter, data).error
+    assert "is the name of a file" in run("explain", adapter, data).error
+    assert "is the name of a file" in run("explain", adapter, "typo.txt").error
     assert run("explain", adapter, TEXT, "--method", "magic").code == 2

@@ -224,6 +224,7 @@ def test_an_adapter_without_its_run_is_asked_what_is_named(adapter: Path, here: 
     shutil.copytree(adapter, here / "published")
     (here / "published" / "run.json").unlink()
     assert "with --data" in run("merge", "published", "-o", "merged").error
+    assert "with --data" in run("evaluate", "published").error
     found = merged("published", "-o", "merged", "--data", adapter.parents[1] / "reviews.csv")
     assert found["share"] == 1.0
 

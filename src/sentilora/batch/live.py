@@ -27,7 +27,9 @@ class LiveLines:
     """
 
     def __init__(self, stream: BinaryIO) -> None:
-        # Without its buffer, whose lock a thread that waits for a line would hold for ever.
+        # Without its buffer, whose lock a thread that waits for a line would hold for ever; but it
+        # is kept, for it closes the stream once nobody holds it.
+        self._buffered = stream
         self._stream: Any = getattr(stream, "raw", stream)
         self._read: Queue[list[bytes] | UserError] = Queue(_AHEAD)
         self._lines: deque[bytes] = deque()

@@ -85,15 +85,15 @@ def explain(
     from sentilora.artifact import Artifact
     from sentilora.attribution.attribute import label_index
     from sentilora.classifier import load
+    from sentilora.cli.inputs import names_something
     from sentilora.cli.rows import rows_of_run
-    from sentilora.data.formats import looks_like_file
 
     if (text is None) == (data is None):
         raise UserError("Give a text to explain, or - for standard input, or else --data.")
-    if text is not None and looks_like_file(text):
+    if text is not None and text != "-" and names_something(text):
         raise UserError(
-            f"{text!r} is a file's name, where a text is wanted. Give its lines on standard input, "
-            "with -, or check the method on its rows with --data."
+            f"{text!r} is the name of a file or folder, where a text is wanted. Give its lines on "
+            "standard input, with -, or check the method on its rows with --data."
         )
     artifact = Artifact.read(run)
     if label is not None:

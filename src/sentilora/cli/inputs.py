@@ -39,7 +39,7 @@ def source_of(inputs: list[str] | None, text_column: str | None) -> Any:
     if len(inputs) == 1:
         return _one(inputs[0], text_column)
     for text in inputs:
-        if text == "-" or _names_something(text):
+        if text == "-" or names_something(text):
             raise UserError(
                 f"Give either texts, or one file, or -; {text!r} stands among {len(inputs)} "
                 f"arguments. {_AS_TEXT}"
@@ -53,7 +53,7 @@ def _one(argument: str, text_column: str | None) -> Any:
 
     if argument in _STANDARD_INPUT:
         return _stream(sys.stdin.buffer, text_column)
-    if not _names_something(argument):
+    if not names_something(argument):
         return TextSource([argument])
     path = Path(argument)
     if path.is_dir():
@@ -65,7 +65,7 @@ def _one(argument: str, text_column: str | None) -> Any:
     return _table(path)
 
 
-def _names_something(argument: str) -> bool:
+def names_something(argument: str) -> bool:
     """Whether it is the name of something that is there, or looks like that of a file."""
     from sentilora.data.formats import looks_like_file
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentilora.cutting import cut_note
 from sentilora.data import DataOptions, DataSet, load_data, parse_labels_option
+from sentilora.errors import UserError
 from sentilora.evaluation.evaluate import Evaluation, compare
 from sentilora.evaluation.selection import Selection, baseline_rows
 from sentilora.evaluation.zero_shot import CONTENT_FREE
@@ -32,13 +33,20 @@ def data_for(
     """The rows to evaluate the adapter in `run` on, under its own labels, and the adapter's folder.
 
     With `data` None they are those that it was trained with, as they were understood then.
+
+    Raises UserError where neither says which they are, or they can't be read.
     """
     from sentilora.artifact import Artifact
-    from sentilora.runs import RunConfig
+    from sentilora.runs import CONFIG, RunConfig
 
     artifact = Artifact.read(run)
     options = DataOptions()
     if data is None:
+        if not (run / CONFIG).exists():
+            raise UserError(
+                f"{run} holds an adapter without its run ({CONFIG} is missing), so its test rows "
+                "aren't known. Name rows that it wasn't trained on with --data."
+            )
         config = RunConfig.read(run)
         data, options = config.data, config.data_options
     options = replace(

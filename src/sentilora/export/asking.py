@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 
 from sentilora.artifact import Artifact
 from sentilora.canary import CANARY_TEXTS
-from sentilora.errors import UserError
 from sentilora.evaluation.measuring import data_for
 from sentilora.evaluation.selection import select_rows
 from sentilora.export.speed import Speed, latency, timed
-from sentilora.runs import CONFIG
 
 if TYPE_CHECKING:
     from sentilora.classifier import Classifier
@@ -75,11 +73,6 @@ def rows_for(run: Path, data: str | None, rows: int, others: Sequence[Artifact] 
     UserError
         Where there are none.
     """
-    if data is None and not (run / CONFIG).exists():
-        raise UserError(
-            f"{run} holds an adapter without its run ({CONFIG} is missing), so its test rows "
-            "aren't known. Name rows that it wasn't trained on with --data."
-        )
     dataset, artifact = data_for(
         run, data, text_column=None, label_column=None, labels=None, revision=None
     )
