@@ -23,7 +23,7 @@ NAMES = {
     "zero-shot": "SmolLM2 untuned",
     "majority": "majority class",
 }
-CHOICES = ("labels", "balance", "settings", "kinds", "rates", "long")
+CHOICES = ("labels", "balance", "settings", "kinds", "rates", "long", "imdb")
 FULL = 8_530  # Rotten Tomatoes' training rows
 
 
@@ -112,7 +112,7 @@ def _choices_table(results: Results, data: Path) -> str:
         first = {one.cell.seed: one for one in results.of(next(iter(choices.values())))}
         for choice, cells in choices.items():
             found = [one for one in results.of(cells) if one.cell.seed in first]
-            if found and len(choices) > 1:
+            if found:
                 gold = getattr(load(name, data), split).gold
                 lines.append(
                     f"| {name}, {_size(rows)}, {split} | {len(found)} | {choice} | "
