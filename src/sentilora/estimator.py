@@ -67,9 +67,9 @@ class LabelTuner(ClassifierMixin, BaseEstimator):
     epochs, learning_rate, batch_size, patience, class_weight
         See `TrainSettings`; None for `epochs` and `batch_size` goes by the number of rows, for
         `learning_rate` by those of rows and labels (so a fold of a cross-validation may be trained
-        otherwise than all rows are: give them to compare like with like). All rows
-        are trained on, and the last weights kept; with `patience` a tenth of the rows is held out,
-        and the weights kept are those that were best there.
+        otherwise than all rows are: give them to compare like with like). All rows are trained on,
+        and the last weights kept; with `patience` a tenth of the rows is held out, and the weights
+        kept are those that were best there.
     random_state
         Of the held-out rows, the adapter's start, the rows' order and dropout.
     device, dtype

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from sentilora.errors import UserError
-from sentilora.export.agreement import Agreement, agreement
+from sentilora.export.agreement import EXACTER, Agreement, agreement
 from sentilora.export.tables import agreement_lines
 
 LABELS = ("negative", "positive")
@@ -51,9 +51,9 @@ def test_changed_rows_are_named_the_widest_margin_first() -> None:
 
 def test_too_few_of_the_same_label_are_refused() -> None:
     found = agreement(logs(0.9, 0.9, 0.9, 0.9), logs(0.9, 0.9, 0.9, 0.1), LABELS)
-    found.require(0.75, "The file")
+    found.require(0.75, "The file", EXACTER)
     with pytest.raises(UserError, match=r"The file chooses another label .* on 25\.00% of 4 rows"):
-        found.require(0.76, "The file")
+        found.require(0.76, "The file", EXACTER)
     with pytest.raises(UserError, match=r"Train longer, or accept it with --agreement\."):
         found.require(0.76, "The file", "Train longer")
 
@@ -61,7 +61,7 @@ def test_too_few_of_the_same_label_are_refused() -> None:
 def test_a_near_tie_is_no_reason_to_refuse() -> None:
     found = agreement(logs(0.9, 0.505), logs(0.9, 0.495), LABELS)
     assert (found.share, found.kept) == (0.5, 1.0)
-    found.require(1.0, "The file")
+    found.require(1.0, "The file", EXACTER)
 
 
 def shown(found: Agreement) -> str:

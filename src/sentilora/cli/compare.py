@@ -134,6 +134,7 @@ def _with_splits(spec: Spec, output: Path) -> Spec:
     """`spec` on data that has all its splits."""
     from sentilora.cli.rows import data_options
     from sentilora.comparison.rows import with_splits
+    from sentilora.data.labels import sayable
     from sentilora.planned_runs import ROW_OPTIONS
 
     if not spec.models:
@@ -145,7 +146,7 @@ def _with_splits(spec: Spec, output: Path) -> Spec:
     folder, labels = cut
     say(f"The data lacks a split. All three were cut once, for all runs: {folder}")
     kept = {name: value for name, value in spec.options.items() if name not in ROW_OPTIONS}
-    if not any(sign in label for label in labels for sign in ",="):  # else `--labels` can't say it
+    if sayable(labels):
         kept["labels"] = ",".join(labels)  # their order is a part of the prompt
     if understood.subject:
         kept["subject"] = understood.subject

@@ -61,6 +61,7 @@ def export(
     from sentilora.bases import prepare_base
     from sentilora.bases.loading import load_tokenizer
     from sentilora.classifier import load
+    from sentilora.export.agreement import EXACTER
     from sentilora.export.asking import ask, rows_for
     from sentilora.export.forms import form_named
     from sentilora.export.speed import size_of, timed
@@ -107,7 +108,7 @@ def export(
         name = f"The export ({to}, {precision})"
         parity = Parity.of(asked, own, now, artifact.task.labels, name)
         threshold = form.weights[precision] if agree is None else agree
-        parity.require(threshold, "Choose a more exact form")
+        parity.require(threshold, EXACTER)
     parity.show("torch fp32", threads_named(torch.get_num_threads()), as_json=as_json)
     if not as_json:
         say(f"\nThe export is in {output}.")

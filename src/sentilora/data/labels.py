@@ -115,6 +115,11 @@ def meant_labels(label_map: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(label for label in dict.fromkeys(label_map.values()) if label != SET_ASIDE)
 
 
+def sayable(labels: Iterable[str]) -> bool:
+    """Whether `--labels` can name them: a comma or an equals sign is a sign of its own there."""
+    return not any(sign in label for label in labels for sign in ",=")
+
+
 def checked(labels: Sequence[str]) -> tuple[str, ...]:
     """The labels, once they are sure to be distinct words even without their case."""
     check_labels(labels)

@@ -11,9 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from sentilora.data.labels import SENTIMENT_ORDER, WRITTEN_OUT, fold
-
-_SIGNS = ",="  # of `--labels`: a label with one of them can't be given there
+from sentilora.data.labels import SENTIMENT_ORDER, WRITTEN_OUT, fold, sayable
 
 
 def unified(label_sets: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
@@ -54,5 +52,4 @@ def _key(label: str) -> str:
 
 def _in_words(labels: Sequence[str], words: Mapping[str, str]) -> tuple[str, ...]:
     found = tuple(words[_key(label)] for label in labels)
-    writable = not any(sign in label for label in (*labels, *found) for sign in _SIGNS)
-    return found if writable and len(set(found)) == len(found) else tuple(labels)
+    return found if sayable((*labels, *found)) and len(set(found)) == len(found) else tuple(labels)

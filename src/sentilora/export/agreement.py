@@ -18,7 +18,7 @@ from sentilora.errors import UserError
 from sentilora.evaluation.paired import Difference, accuracy_difference, mcnemar
 
 NEAR_TIE = 0.02  # a margin in probability below which a changed label says little
-_EXACTER = "Choose a more exact form"
+EXACTER = "Choose a more exact form"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Agreement:
         figures = {"share": self.share, "near_ties": self.near_ties, "kept": self.kept}
         return {**asdict(self), **figures}
 
-    def require(self, threshold: float, what: str, remedy: str = _EXACTER) -> None:
+    def require(self, threshold: float, what: str, remedy: str) -> None:
         """Raise UserError, which ends in `remedy`, where a smaller share than `threshold` is
         `kept`."""
         if self.kept < threshold:
@@ -123,7 +123,7 @@ def agreement(
     if not np.isfinite(other).all():
         raise UserError(
             "The exported model gives log-probabilities that aren't finite numbers; it was not "
-            f"kept. {_EXACTER}."
+            f"kept. {EXACTER}."
         )
     first, second = one.argmax(axis=1), other.argmax(axis=1)
     ranked = np.sort(np.exp(one), axis=1)

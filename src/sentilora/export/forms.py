@@ -57,10 +57,10 @@ class Form:
 def _onnx() -> Form:
     from sentilora.export.onnx.form import WEIGHTS, check, load_onnx, write_onnx
 
-    def try_it(config: Mapping[str, Any], tokenizer: Any) -> None:
-        """What torch.export can follow is known only when it has."""
+    def any_base(config: Mapping[str, Any], tokenizer: Any) -> None:
+        """Refuses none: what torch.export can follow is known only when it has."""
 
-    return Form(WEIGHTS, check, try_it, write_onnx, load_onnx)
+    return Form(WEIGHTS, check, any_base, write_onnx, load_onnx)
 
 
 def _gguf() -> Form:
