@@ -129,26 +129,33 @@ def absolute(name: str | None) -> str | None:
     return name
 
 
-def check_output(output: Path | None) -> None:
-    """Raise `UserError` where a run's folder, `output` or one in `ROOT`, could not be made."""
-    folder = output or ROOT
+def check_place(folder: Path) -> None:
+    """Raise `UserError` where no folder can be made, or written to, at `folder`."""
     with looking_at(folder):
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder} is a file, so no run can go there. Choose a folder with -o.")
-        if output is not None and output.is_dir() and any(output.iterdir()):
-            if (output / CONFIG).exists():
-                raise UserError(
-                    f"{output} already holds another run. Choose another folder with -o, or "
-                    f"continue an unfinished run with `sentilora train --resume {output}`."
-                )
-            raise UserError(
-                f"{output} already holds files. Choose an empty or a new folder with -o."
-            )
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
             problem = "can't be written to" if there.is_dir() else "is a file"
             raise UserError(
                 f"The folder {folder} can't be used: {there} {problem}. Choose another with -o."
+            )
+
+
+def check_output(output: Path | None) -> None:
+    """Raise `UserError` where a run's folder, `output` or one in `ROOT`, could not be made."""
+    check_place(output or ROOT)
+    if output is None or not output.is_dir():
+        return
+    with looking_at(output):
+        if (output / CONFIG).exists():
+            raise UserError(
+                f"{output} already holds another run. Choose another folder with -o, or "
+                f"continue an unfinished run with `sentilora train --resume {output}`."
+            )
+        if any(output.iterdir()):
+            raise UserError(
+                f"{output} already holds files. Choose an empty or a new folder with -o."
             )
 
 

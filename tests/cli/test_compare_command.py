@@ -255,6 +255,12 @@ def test_what_cannot_be_compared(arguments: tuple[str, ...], said: str, here: Pa
     assert said in run("compare", *arguments).error
 
 
+@pytest.mark.parametrize("output", ["spec.yaml", "spec.yaml/below"])
+def test_a_file_where_the_study_should_go(output: str, here: Path) -> None:
+    (here / "spec.yaml").write_text("models: [a]")
+    assert "spec.yaml is a file" in run("compare", "--models", "a", "-o", output).error
+
+
 @pytest.fixture
 def untrained(monkeypatch: pytest.MonkeyPatch) -> list[PlannedRun]:
     """The runs that would be trained: training is where the command stops."""

@@ -159,6 +159,12 @@ def test_domains_that_cannot_be(names: str, said: str, here: Path) -> None:
     assert said in run("domains", "--on", names, *FP32).error
 
 
+def test_a_file_where_the_study_should_go(here: Path) -> None:
+    write_domains(here)
+    error = run("domains", "--on", "shops.csv,none.csv", "-o", "shops.csv", *FP32).error
+    assert "shops.csv is a file" in error
+
+
 def test_known_names_are_in_the_help_and_in_the_error(here: Path) -> None:
     """The help's are written out there, for a catalogue isn't imported to show it."""
     write_domains(here)

@@ -59,14 +59,14 @@ class Adapters:
 
 @pytest.fixture
 def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Domain], Adapters]:
-    """Two sets of film reviews; imdb trains on half of the rows that sst2 tests with."""
+    """Two sets of film reviews; imdb trains and validates on rows that sst2 tests with."""
     write_rows(tmp_path, "imdb", train=turns("a", 8), validation=turns("b", 4), test=turns("c", 4))
     write_rows(
         tmp_path,
         "sst2",
         train=turns("d", 8),
         validation=turns("e", 4),
-        test={**turns("a", 4), **turns("f", 4)},
+        test={**turns("a", 4), **turns("b", 2), **turns("f", 4)},
     )
     domains = load(tmp_path, "imdb", "sst2")
     adapters = Adapters(domains, tmp_path / "study")
@@ -74,14 +74,14 @@ def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Domain]
     return domains, adapters
 
 
-def test_only_what_a_run_was_trained_on_is_left_out_for_it(
+def test_what_a_run_was_trained_or_validated_on_is_left_out_for_it(
     films: tuple[list[Domain], Adapters],
 ) -> None:
-    """The mixture is measured on what it didn't train on, though one of its domains does."""
+    """The mixture is measured on what it didn't see, though one of its domains trains on it."""
     domains, adapters = films
     cells, notes = matrix(domains, adapters.runs, adapters)  # type: ignore[arg-type]
-    left_out = {(cell.model, cell.domain): cell.trained_on for cell in cells if cell.trained_on}
-    assert left_out == {("imdb", "sst2"): 4}
+    left_out = {(cell.model, cell.domain): cell.seen for cell in cells if cell.seen}
+    assert left_out == {("imdb", "sst2"): 6, (MIXTURE, "sst2"): 2}
     assert notes == []
 
 
@@ -94,7 +94,7 @@ def test_a_mixture_that_was_trained_on_test_rows_is_not_measured_on_them(
         train=["Movie review: a 0", "f 0"], validation=(), test=()
     )
     cells, _ = matrix(domains, adapters.runs, adapters)  # type: ignore[arg-type]
-    left_out = {cell.domain: cell.trained_on for cell in cells if cell.model == MIXTURE}
+    left_out = {cell.domain: cell.seen for cell in cells if cell.model == MIXTURE}
     assert left_out == {"imdb": 0, "sst2": 1}
 
 

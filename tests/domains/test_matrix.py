@@ -20,12 +20,12 @@ def domain(name: str, labels: tuple[str, ...], rows: int, seed: int) -> DomainRo
 
 
 def answers(
-    labels: tuple[str, ...], rows: int, seed: int, trained: frozenset[str] = frozenset()
+    labels: tuple[str, ...], rows: int, seed: int, seen: frozenset[str] = frozenset()
 ) -> Answers:
     generator = np.random.default_rng(seed)
     logits = generator.normal(size=(rows, len(labels))).astype(np.float32) * 2
     scores = Scores(logits - 9, np.zeros(rows, bool), Correction(1.7))
-    return Answers(labels, scores, trained, CONFORMAL)
+    return Answers(labels, scores, seen, CONFORMAL)
 
 
 FILM, FINANCE = domain("film", TWO, 60, 1), domain("finance", THREE, 90, 2)
@@ -60,15 +60,15 @@ def test_every_cell_by_hand(model: str, rows: DomainRows) -> None:
     compared = tuple(label for label in said.labels if label in rows.labels)
     assert cell.compared == compared
     assert cell.labels == said.labels
-    right = by_hand(rows, said, compared, said.trained)
+    right = by_hand(rows, said, compared, said.seen)
     assert cell.metrics.rows == len(right)
     assert cell.metrics.accuracy == pytest.approx(np.mean(right))
-    base = by_hand(rows, UNTUNED[rows.name], compared, said.trained)
+    base = by_hand(rows, UNTUNED[rows.name], compared, said.seen)
     assert cell.untuned.accuracy == pytest.approx(np.mean(base))
     if model == rows.name:
         assert cell.against is None
         return
-    own = by_hand(rows, MODELS[rows.name][rows.name], compared, said.trained)
+    own = by_hand(rows, MODELS[rows.name][rows.name], compared, said.seen)
     assert cell.against is not None
     assert cell.against.value == pytest.approx(np.mean(right) - np.mean(own))
 
@@ -77,8 +77,8 @@ def test_what_is_left_out_is_counted() -> None:
     cell = CELLS["film", "finance"]
     neutral = [row for row, gold in enumerate(FINANCE.gold) if THREE[gold] == "neutral"]
     assert cell.other_label == len(neutral)
-    assert cell.trained_on == len({3, 4} - set(neutral))
-    assert cell.metrics.rows + cell.other_label + cell.trained_on == 90
+    assert cell.seen == len({3, 4} - set(neutral))
+    assert cell.metrics.rows + cell.other_label + cell.seen == 90
 
 
 def test_label_sets_where_the_domain_has_just_the_models_labels() -> None:
@@ -118,4 +118,4 @@ def test_rows_that_were_all_trained_on() -> None:
     models = {"film": {"few": answers(TWO, 3, 1, frozenset(few.keys))}}
     cells, notes = transfer_cells([few], models, {"few": answers(TWO, 3, 2)})
     assert cells == []
-    assert "trained on all of its rows that have a label" in notes[0]
+    assert "trained or validated on all of its rows that have a label" in notes[0]

@@ -110,5 +110,5 @@ def test_labels_that_a_model_could_not_choose_are_named() -> None:
 
 def test_nothing_is_said_where_nothing_was_left_out() -> None:
     assert left_out(cells(("film", "shops"))) == []
-    (note,) = left_out([replace(cells(("film", "shops"))[0], trained_on=1)])
-    assert note == "film on film: without 1 row that it was trained on."
+    (note,) = left_out([replace(cells(("film", "shops"))[0], seen=1)])
+    assert note == "film on film: without 1 row that it was trained or validated on."

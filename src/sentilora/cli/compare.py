@@ -64,8 +64,9 @@ def compare(
     from sentilora.cli.looking_ahead import look_ahead
     from sentilora.comparison import measure_runs, planned
     from sentilora.planned_runs import keep_plan
-    from sentilora.runs import absolute
+    from sentilora.runs import absolute, check_place
 
+    check_place(output)
     if spec is not None:
         if models or data or variants or options or runs or seeds != 1:
             raise UserError("Say what to compare in the YAML file or by options, not in both.")

@@ -56,7 +56,9 @@ def domains(
     from sentilora.domains.tables import matrix_tables
     from sentilora.files import write_json
     from sentilora.planned_runs import keep_plan
+    from sentilora.runs import check_place
 
+    check_place(output)
     where = {"device": device, "dtype": dtype, "trust_remote_code": False}
     shared = _checked(model, where, options)
     names = [name.strip() for name in on.split(",") if name.strip()]

@@ -2,8 +2,9 @@
 
 Where a model's labels aren't those of the domain, the labels that both have are compared: rows with
 another label are left out, and the model chooses among the shared ones. So is the domain's own
-model that it is held against. Rows that a model was trained on are left out for it, too. Label sets
-promise something about all of a model's labels, so they are measured where the domain has the same.
+model that it is held against. Rows that a model was trained on are left out for it, too, and those
+that its weights and temperature were chosen by. Label sets promise something about all of a model's
+labels, so they are measured where the domain has the same.
 """
 
 from __future__ import annotations
@@ -39,15 +40,15 @@ class Answers:
 
     labels, scores
         The model's own labels, and their scores, [N, K].
-    trained
-        The hashes of the rows that it was trained on.
+    seen
+        The hashes of the rows that it was trained or validated on.
     conformal
         What its label sets are made from; None where it holds nothing of the kind.
     """
 
     labels: tuple[str, ...]
     scores: Scores
-    trained: frozenset[str]
+    seen: frozenset[str]
     conformal: Conformal | None = None
 
 
@@ -57,8 +58,9 @@ class Cell:
 
     labels, compared
         The model's labels, and those of them that the domain has, too.
-    trained_on, other_label
-        Rows left out: those that the model was trained on, and those of a label that it lacks.
+    seen, other_label
+        Rows left out: those that the model was trained or validated on, and those of a label that
+        it lacks.
     raw_calibration_error
         Before its temperature; `metrics.calibration_error` is after it.
     against
@@ -75,7 +77,7 @@ class Cell:
     domain: str
     labels: tuple[str, ...]
     compared: tuple[str, ...]
-    trained_on: int
+    seen: int
     other_label: int
     metrics: Metrics
     raw_calibration_error: float
@@ -91,7 +93,7 @@ class Cell:
             "domain": self.domain,
             "labels": list(self.labels),
             "compared": list(self.compared),
-            "trained_on": self.trained_on,
+            "seen": self.seen,
             "other_label": self.other_label,
             "metrics": self.metrics.to_dict(),
             "raw_calibration_error": self.raw_calibration_error,
@@ -135,13 +137,13 @@ def _cell(
             f"{name} can't be measured on {domain.name}: they have "
             f"{'one label' if compared else 'no label'} in common."
         )
-    seen = np.array([key in answers.trained for key in domain.keys])
+    seen = np.array([key in answers.seen for key in domain.keys])
     shared = np.array([domain.labels[gold] in compared for gold in domain.gold])
     kept = np.flatnonzero(shared & ~seen)
     if not len(kept):
         return (
-            f"{name} can't be measured on {domain.name}: it was trained on all of its rows that "
-            "have a label which it knows."
+            f"{name} can't be measured on {domain.name}: it was trained or validated on all of "
+            "its rows that have a label which it knows."
         )
     gold = [compared.index(domain.labels[domain.gold[row]]) for row in kept]
     scores = _among(answers, compared, kept)
@@ -155,7 +157,7 @@ def _cell(
         domain=domain.name,
         labels=answers.labels,
         compared=compared,
-        trained_on=int((seen & shared).sum()),
+        seen=int((seen & shared).sum()),
         other_label=int((~shared).sum()),
         metrics=score_metrics(scores, gold, compared),
         raw_calibration_error=calibration_error(scores.before_temperature.probabilities, gold),

@@ -87,8 +87,10 @@ def matrix(
     models, untuned = {}, {}
     for run in runs:
         artifact, mixed = Artifact.read(run.folder), run.contender == MIXTURE
-        labels, trained = artifact.task.labels, frozenset(artifact.rows.train)
-        seen = _seen_mixed(domains, trained) if mixed else trained
+        labels = artifact.task.labels
+        seen = frozenset((*artifact.rows.train, *artifact.rows.validation))
+        if mixed:
+            seen = _seen_mixed(domains, seen)
         scores = answering.ask(run.folder, domains, mixed=mixed)
         models[run.contender] = {
             name: Answers(labels, said, seen, artifact.conformal) for name, said in scores.items()
@@ -100,16 +102,16 @@ def matrix(
     return transfer_cells([_rows(domain) for domain in domains], models, untuned)
 
 
-def _seen_mixed(domains: Sequence[Domain], trained: frozenset[str]) -> frozenset[str]:
-    """The hashes of test rows whose text is among the mixture's training rows, under any heading.
+def _seen_mixed(domains: Sequence[Domain], seen: frozenset[str]) -> frozenset[str]:
+    """The hashes of test rows whose text is among the mixture's, under any heading.
 
-    `trained` has the texts' hashes with their headings, as the mixture was given them.
+    `seen` has the texts' hashes with their headings, as the mixture was given them.
     """
     return frozenset(
         row_hash(row.text)
         for domain in domains
         for row in domain.dataset.test
-        if any(row_hash(headed(other, row.text)) in trained for other in domains)
+        if any(row_hash(headed(other, row.text)) in seen for other in domains)
     )
 
 

@@ -28,9 +28,10 @@ LEAST = 12  # cells that a name has at least, over several lines
 UNTUNED = "untuned base"
 LEGEND = (
     "In the first table in %: of all test rows of a domain (column) that have a label which the "
-    "model (line) knows, and that it wasn't trained on. Against its own: less the accuracy of the "
-    "domain's own model on the same rows and labels, in points, with the 95 % interval of a paired "
-    "bootstrap. ECE: the expected calibration error before and after the temperature."
+    "model (line) knows, and that it wasn't trained or validated on. Against its own: less the "
+    "accuracy of the domain's own model on the same rows and labels, in points, with the 95 % "
+    "interval of a paired bootstrap. ECE: the expected calibration error before and after the "
+    "temperature."
 )
 
 
@@ -131,8 +132,8 @@ def left_out(cells: Sequence[Cell]) -> list[str]:
         if cell.other_label:
             labels = ", ".join(cell.compared)
             parts.append(f"{count_rows(cell.other_label)} with another label than {labels}")
-        if cell.trained_on:
-            parts.append(f"{count_rows(cell.trained_on)} that it was trained on")
+        if cell.seen:
+            parts.append(f"{count_rows(cell.seen)} that it was trained or validated on")
         if others := [label for label in cell.labels if label not in cell.compared]:
             named = f"label{'s' if len(others) > 1 else ''} {', '.join(others)}"
             parts.append(f"its {named}, which {cell.domain} hasn't")
