@@ -260,7 +260,7 @@ def test_the_figures_of_domains() -> None:
         assert any(named in plot for plot in page.plots())
         if cell.model == cell.domain:
             assert accuracy.line("untuned base")[place] == percent(cell.untuned.accuracy)
-    assert "mixture on films: without 1 row that it was trained on." in page.text
+    assert "mixture on films: without 1 row that it was trained or validated on." in page.text
 
 
 def test_the_label_sets_of_domains() -> None:
