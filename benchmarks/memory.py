@@ -1,7 +1,9 @@
 """What training takes of memory, beside what `sentilora plan` predicts of it.
 
 Each cell is trained in a process of its own: on a CPU the resident peak beyond the imports is
-measured, on a GPU the allocator's. Memory doesn't depend on how busy the machine is.
+measured, on a GPU the allocator's. Memory doesn't depend on how busy the machine is. What was
+quantised out of a mapped file isn't counted in the steps: its pages stay resident only as long as
+nothing else needs the room.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from sentilora.planning import parse_bytes
 from sentilora.planning.memory import IMPORTED_BYTES, loading, peak
 from sentilora.planning.reading import folder_shape
 from sentilora.planning.recipe import Recipe, Run
+from sentilora.planning.shape import ModelShape
 
 WORKER = Path(__file__).with_name("memory_worker.py")
 MODELS = ("distilgpt2", "smollm2", "qwen2.5-0.5b")
@@ -143,10 +146,16 @@ def _line(cell: Cell, found: dict[str, Any]) -> Line:
         found["longest"],
         found["path"],
         parts.total - uncounted,
-        found["steps"],
+        found["steps"] - _read_once(shape, recipe),
         load - uncounted,
         found["load"],
     )
+
+
+def _read_once(shape: ModelShape, recipe: Recipe) -> int:
+    """Bytes of the file that is still mapped which only quantising read."""
+    mapped = recipe.device == "cpu" and recipe.size == shape.stored_bytes
+    return shape.linear * shape.stored_bytes if mapped and recipe.quantize is not None else 0
 
 
 def _table(lines: Sequence[Line]) -> Table:

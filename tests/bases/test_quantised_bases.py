@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import quantised
 from quantised import ARCHITECTURES, KINDS, WEIGHTS, WHOLE, load, needs_bitsandbytes, write_wide
 from sentilora.adapters import AdapterSettings, attach, count_parameters
 from sentilora.bases import quantization
+from sentilora.bases.lent import lent_whole
 from sentilora.cli.announcement import quantised_lines
 from sentilora.encoding import PromptEncoder
 from sentilora.errors import UserError
@@ -78,6 +80,48 @@ def test_blocks_that_end_within_a_row(tmp_path: Path) -> None:
         own = plain.get_submodule(path).weight
         expected = quantised.rounded(own, "nf4")
         torch.testing.assert_close(layer.whole(), expected, rtol=0, atol=0.012 * float(own.max()))
+
+
+@needs_bitsandbytes
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("write", [write_base, write_wide])
+@pytest.mark.parametrize("at_once", [64, 192, 2**18])
+def test_a_weight_made_whole_in_lent_memory(
+    kind: str, write: Any, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit the weight, whatever lay in that memory, and however much is made at once."""
+    from sentilora.bases import packed
+
+    monkeypatch.setattr(packed, "_AT_ONCE", at_once)
+    for each in load(write(tmp_path, "llama"), kind).model.model.layers:
+        attention = each.self_attn
+        layers = [attention.q_proj, attention.k_proj, attention.v_proj]
+        expected = torch.cat([layer.whole() for layer in layers])
+        lent_whole([each.mlp.gate_proj]).fill_(torch.nan)
+        assert torch.equal(lent_whole(layers), expected)
+        assert torch.equal(lent_whole([each.mlp.down_proj]), each.mlp.down_proj.whole())
+
+
+@needs_bitsandbytes
+def test_a_weight_whose_last_block_is_short() -> None:
+    import bitsandbytes as bnb
+
+    from sentilora.bases import packed
+
+    linear = bnb.nn.Linear4bit(10, 7, bias=False, quant_type="nf4", compute_dtype=torch.float32)
+    layers = packed.adopt(torch.nn.ModuleList([linear]).to("cpu"), torch.float32)
+    assert torch.equal(lent_whole([layers["0"]]), layers["0"].whole())
+
+
+@needs_bitsandbytes
+def test_memory_is_lent_again_but_to_each_thread_its_own(tmp_path: Path) -> None:
+    layer = load(write_base(tmp_path, "llama"), "nf4").model.model.layers[0].mlp.gate_proj
+    with torch.inference_mode():
+        lent = lent_whole([layer])
+    again = lent_whole([layer])  # and outside of that mode
+    with ThreadPoolExecutor(1) as pool:
+        elsewhere = pool.submit(lent_whole, [layer]).result()
+    assert again.data_ptr() == lent.data_ptr() != elsewhere.data_ptr()
 
 
 @needs_bitsandbytes

@@ -17,7 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sentilora.bases.lent import lent_whole
+
 VERSION = version("bitsandbytes")
+_AT_ONCE = 2**18  # numbers that bitsandbytes makes whole at once, where it is to fill given memory
 
 
 class _Product(torch.autograd.Function):
@@ -26,11 +29,11 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: Any) -> Tensor:
         ctx.layer = layer
-        return F.linear(x, layer.whole(), layer.bias)
+        return F.linear(x, lent_whole([layer]), layer.bias)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return grad @ ctx.layer.whole(), None
+        return grad @ lent_whole([ctx.layer]), None
 
 
 class Packed4bit(bnb.nn.Linear4bit):
@@ -50,6 +53,28 @@ class Packed4bit(bnb.nn.Linear4bit):
         state.shape = torch.Size([size] if size % block else [size // block, block])
         unpacked = bnb.functional.dequantize_4bit(self.weight.data, state)
         return unpacked.view(self.out_features, self.in_features)
+
+    def fill(self, whole: Tensor) -> None:
+        """Write `whole()` into memory of its shape and dtype, some of its blocks at a time."""
+        state, packed, flat = self.weight.quant_state, self.weight.data.view(-1), whole.view(-1)
+        absmax = bnb.functional.dequantize_blockwise(state.absmax, state.state2) + state.offset
+        size, block = len(flat), state.blocksize
+        for start in range(0, size, _AT_ONCE):
+            stop = min(start + _AT_ONCE, size)
+            count = stop - start
+            part = bnb.functional.QuantState(
+                absmax=absmax[start // block : -(-stop // block)],
+                shape=torch.Size([count] if count % block else [count // block, block]),
+                blocksize=block,
+                quant_type=state.quant_type,
+                dtype=state.dtype,
+            )
+            made = bnb.functional.dequantize_4bit(packed[start // 2 : -(-stop // 2)], part)
+            flat[start:stop] = made.reshape(-1)
+
+    @property
+    def whole_dtype(self) -> torch.dtype:
+        return self.weight.quant_state.dtype
 
     def stored_bytes(self) -> int:
         """Bytes of the weight and its scales; what all weights share isn't counted."""
@@ -72,6 +97,17 @@ class Packed8bit(bnb.nn.Linear8bitLt):
         """[out, in] the weight in the base's dtype."""
         found = bnb.functional.int8_vectorwise_dequant(self.weight.data, self.weight.SCB)
         return found.to(self.dtype)
+
+    def fill(self, whole: Tensor) -> None:
+        """Write `whole()` into memory of its shape and dtype, some of its rows at a time."""
+        rows = max(1, _AT_ONCE // self.in_features)
+        together = (whole, self.weight.data, self.weight.SCB)
+        for part, weight, scales in zip(*(each.split(rows) for each in together), strict=True):
+            part.copy_(bnb.functional.int8_vectorwise_dequant(weight, scales))
+
+    @property
+    def whole_dtype(self) -> torch.dtype:
+        return self.dtype
 
     def stored_bytes(self) -> int:
         """Bytes of the weight and its scales."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from sentilora.bases.lent import lent_whole
 from sentilora.bases.quantization import kind_of
 from sentilora.scoring.frozen.layers import (
     GELU,
@@ -151,7 +152,7 @@ def _base(module: Any) -> Any:
 def _linear(module: Any) -> Linear:
     bias = _detached(module.bias)
     if hasattr(module, "whole"):  # in 4 or 8 bits
-        return Linear(module.whole, bias)
+        return Linear(lambda: lent_whole([module]), bias)
     weight = module.weight.detach()
     return Linear(weight.T if isinstance(module, Conv1D) else weight, bias)
 
@@ -162,8 +163,7 @@ def _joined(modules: Sequence[Any]) -> Linear:
     apart, and are put together for each product."""
     bias = _joined_bias(modules)
     if any(hasattr(module, "whole") for module in modules):
-        parts = [_linear(module) for module in modules]
-        return Linear(lambda: torch.cat([part.weight for part in parts]), bias)
+        return Linear(lambda: lent_whole(modules), bias)
     weight = _together([module.weight.detach() for module in modules])
     rows = weight.split([len(module.weight) for module in modules])
     for module, part in zip(modules, rows, strict=True):

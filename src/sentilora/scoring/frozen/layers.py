@@ -84,7 +84,7 @@ class Linear:
 
     held
         The weight, [out, in], in whichever memory order; or what makes it for each product, where
-        it is stored in fewer bits.
+        it is stored in fewer bits, in memory that may be lent until the next is made.
     """
 
     held: Tensor | Callable[[], Tensor]
