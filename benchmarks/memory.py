@@ -33,6 +33,7 @@ from sentilora.planning.recipe import Recipe, Run
 from sentilora.planning.shape import ModelShape
 
 WORKER = Path(__file__).with_name("memory_worker.py")
+WIDTH = 100  # characters that the table needs
 MODELS = ("distilgpt2", "smollm2", "qwen2.5-0.5b")
 
 
@@ -65,7 +66,9 @@ def main() -> None:
             f"{Path(cell.model).name} {cell.dtype} {line.rows} x {line.longest}: {line.error:+.1%}",
             file=sys.stderr,
         )
-    Console().print(_table(lines))
+    console = Console()
+    console.width = max(console.width, WIDTH)
+    console.print(_table(lines))
     if options.json is not None:
         found = [{**asdict(line), "error": line.error} for line in lines]
         options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -62,11 +62,14 @@ def _labels() -> list[Cell]:
 
 
 def _balance() -> list[Cell]:
-    """Balanced weights where a label is rare."""
-    return [
-        Cell("tuned", "financial_phrasebank", 0, seed, options)
-        for options in ({}, {"class_weight": "balanced"})
-        for seed in SEEDS
+    """Balanced weights where a label is rare; and at which rate, on validation rows."""
+    name, balanced = "financial_phrasebank", {"class_weight": "balanced"}
+    cells = [
+        Cell("tuned", name, 2048, 0, {**balanced, "learning_rate": rate}, "validation")
+        for rate in (1e-3, 4e-3)
+    ]
+    return cells + [
+        Cell("tuned", name, 0, seed, options) for options in ({}, balanced) for seed in SEEDS
     ]
 
 
@@ -108,7 +111,7 @@ def _kinds() -> list[Cell]:
 def _rates() -> list[Cell]:
     """How fast many labels are learned, on validation rows, and how fast a head learns them.
 
-    And on test rows what a rate costs that is too low for ten labels.
+    And on test rows what a rate costs that is too low: with ten labels, and a head with few rows.
     """
     slow, fast, faster = ({"learning_rate": rate} for rate in (1e-3, 2e-3, 4e-3))
     cells = [
@@ -142,9 +145,21 @@ def _rates() -> list[Cell]:
     ]
     cells += [Cell("tuned", "mixed", 2048, 0, options, "validation") for options in others]
     cells += [Cell(method, "mixed", 2048, 0, slow) for method in ("tuned", "head")]
+    # Once more, for ten labels were better at twice the default with the first draw.
+    cells += [
+        Cell("tuned", "mixed", 2048, 1, {"learning_rate": rate}, "validation")
+        for rate in (4e-3, 8e-3)
+    ]
+    cells += [Cell("tuned", RT, 2048, 0, faster, "validation")]  # two labels
+    few = ((RT, 32), (RT, 128), ("financial_phrasebank", 128))
+    cells += [Cell("head", data, rows, seed, slow) for data, rows in few for seed in SEEDS]
     return cells + [
-        Cell("head", data, 2048, 0, options, "validation")
-        for data in ("mixed", "financial_phrasebank")
+        Cell("head", data, rows, 0, options, "validation")
+        for data, rows in (
+            ("mixed", 2048),
+            ("financial_phrasebank", 2048),
+            *few,
+        )
         for options in (slow, fast, faster)
     ]
 

@@ -23,8 +23,12 @@ runtime
     use (`RUNTIME_BYTES`), the tokenizer
     (`TOKENIZER_BYTES` a token), and the projections that the hand-written path joined, whose old
     memory is free but stays in the C library's heap (giving it back by `malloc_trim` took 62 MB off
-    SmolLM2's 911 MB, of 66 MB joined). On both what an allocator loses between working tensors of
-    changing sizes, `FRAGMENTS` of them (measured on CPUs: 0.6 to 1.1 beyond the tensors alive).
+    SmolLM2's 911 MB, of 66 MB joined). Of a base that is quantised there, what that leaves in the
+    heap: code loaded on its first use (`QUANTISING_BYTES`), and room between what was quantised, a
+    share of each matrix that is small enough for the heap (`QUANTISING_LEAVES`; measured: 0.2 to
+    0.8 bytes a weight, on bases of 82 to 494 million weights). On both what an allocator loses
+    between working tensors of changing sizes, `FRAGMENTS` of them (measured on CPUs: 0.6 to 1.1
+    beyond the tensors alive).
 
 Left out of a step, as the system takes them back when it needs to: on a CPU the mapped file's pages
 that a quantised base was read from.
@@ -42,6 +46,9 @@ IMPORTED_BYTES = 350_000_000  # torch, transformers and PEFT, resident in a proc
 RUNTIME_BYTES = {"cpu": 40_000_000, "cuda": 500_000_000}
 TOKENIZER_BYTES = 770  # a token of the vocabulary
 FRAGMENTS = 0.75
+QUANTISING_BYTES = 40_000_000
+QUANTISING_LEAVES = 0.45  # bytes a weight
+HEAP_BYTES = 2**25  # the largest block that the GNU C library's heap may hold
 _HEAD_SLICE = {"cpu": 2**22}
 _HEAD_SLICE_ELSEWHERE = 2**26
 
@@ -72,13 +79,13 @@ class Parts:
 def peak(shape: ModelShape, recipe: Recipe, run: Run) -> Parts:
     """The peak of a training step whose largest pass is `run`."""
     path = frozen if recipe.handwritten(shape) else general
-    working = path.working(shape, recipe, run) + _made_whole(shape, recipe)
+    working = path.working(shape, recipe, run)
     return Parts(
         weights=weights(shape, recipe),
         adapters=_adapters(shape, recipe),
         **path.kept(shape, recipe, run),
         head=_head(shape, recipe, run),
-        working=working,
+        working=working + _made_whole(shape, recipe, run),
         runtime=_runtime(shape, recipe, working),
     )
 
@@ -104,11 +111,20 @@ def _runtime(shape: ModelShape, recipe: Recipe, working: int) -> int:
     lost = int(FRAGMENTS * working)
     if recipe.device != "cpu":
         return RUNTIME_BYTES.get(recipe.device, 0) + lost
-    return _process(shape) + _joined(shape, recipe) + lost
+    return _process(shape) + _joined(shape, recipe) + _left(shape, recipe) + lost
 
 
 def _process(shape: ModelShape) -> int:
     return IMPORTED_BYTES + RUNTIME_BYTES["cpu"] + TOKENIZER_BYTES * shape.vocabulary
+
+
+def _left(shape: ModelShape, recipe: Recipe) -> int:
+    """In the heap by quantising the base."""
+    if recipe.quantize is None:
+        return 0
+    sizes = [into * out for each in shape.matrices.values() for into, out in each]
+    small = shape.layers * sum(size for size in sizes if size * recipe.size <= HEAP_BYTES)
+    return QUANTISING_BYTES + int(QUANTISING_LEAVES * small)
 
 
 def _joined(shape: ModelShape, recipe: Recipe) -> int:
@@ -117,15 +133,17 @@ def _joined(shape: ModelShape, recipe: Recipe) -> int:
     return joins * shape.layers * shape.width * shape.qkv * recipe.size
 
 
-def _made_whole(shape: ModelShape, recipe: Recipe) -> int:
-    """Of a quantised base the largest matrix, as it is made whole for a product; on the
-    hand-written path that may be query, key and value, which are made and then put together."""
+def _made_whole(shape: ModelShape, recipe: Recipe, run: Run) -> int:
+    """Of a quantised base the largest matrix, as it is made whole for a product: on a CPU in memory
+    that each part of a batch keeps for it. On the hand-written path that may be query, key and
+    value, which elsewhere than on a CPU are made first and then put together."""
     if recipe.quantize is None:
         return 0
+    on_cpu, handwritten = recipe.device == "cpu", recipe.handwritten(shape)
     largest = max(into * out for each in shape.matrices.values() for into, out in each)
-    if recipe.handwritten(shape) and not shape.fused:
-        largest = max(largest, 2 * shape.width * shape.qkv)
-    return largest * recipe.size
+    if handwritten and not shape.fused:
+        largest = max(largest, (1 if on_cpu else 2) * shape.width * shape.qkv)
+    return largest * recipe.size * (frozen.parts_of(recipe, run) if handwritten else 1)
 
 
 def trained(shape: ModelShape, recipe: Recipe) -> int:
