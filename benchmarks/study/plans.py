@@ -9,6 +9,7 @@ from study.cells import Cell
 SEEDS = (0, 1, 2)
 SIZES = (32, 128, 512, 2048, 0)  # 0: all rows
 RT = "rotten_tomatoes"
+PHRASES = "financial_phrasebank"
 
 FREE = ("zero-shot", "calibrated")  # learn nothing, so a cell is enough
 TRAINED = ("majority", "tfidf", "embeddings", "setfit", "head", "tuned")
@@ -28,7 +29,7 @@ def _heads() -> list[Cell]:
     """Label generation against a head, with three labels and with ten."""
     return [
         Cell(method, data, rows, seed)
-        for data in ("financial_phrasebank", "mixed")
+        for data in (PHRASES, "mixed")
         for rows in (128, 512, 2048)
         for method in ("tfidf", "head", "tuned")
         for seed in SEEDS
@@ -62,15 +63,11 @@ def _labels() -> list[Cell]:
 
 
 def _balance() -> list[Cell]:
-    """Balanced weights where a label is rare; and at which rate, on validation rows."""
-    name, balanced = "financial_phrasebank", {"class_weight": "balanced"}
-    cells = [
-        Cell("tuned", name, 2048, 0, {**balanced, "learning_rate": rate}, "validation")
-        for rate in (1e-3, 4e-3)
-    ]
-    return cells + [
-        Cell("tuned", name, 0, seed, options) for options in ({}, balanced) for seed in SEEDS
-    ]
+    """Balanced weights where a label is rare; once at the rate of fewer rows, too."""
+    each: tuple[dict[str, Any], ...] = ({}, {"class_weight": "balanced"})
+    cells = [Cell("tuned", PHRASES, 0, seed, options) for options in each for seed in SEEDS]
+    slow = [{**options, "learning_rate": 1e-3} for options in each]
+    return cells + [Cell("tuned", PHRASES, 0, 0, options) for options in slow]
 
 
 def _settings() -> list[Cell]:
@@ -121,9 +118,9 @@ def _rates() -> list[Cell]:
             ("mixed", 512),
             ("mixed", 2048),
             ("sst5", 2048),
-            ("financial_phrasebank", 128),
-            ("financial_phrasebank", 512),
-            ("financial_phrasebank", 2048),
+            (PHRASES, 128),
+            (PHRASES, 512),
+            (PHRASES, 2048),
         )
         for options in (slow, fast, faster)
     ]
@@ -151,13 +148,23 @@ def _rates() -> list[Cell]:
         for rate in (4e-3, 8e-3)
     ]
     cells += [Cell("tuned", RT, 2048, 0, faster, "validation")]  # two labels
-    few = ((RT, 32), (RT, 128), ("financial_phrasebank", 128))
-    cells += [Cell("head", data, rows, seed, slow) for data, rows in few for seed in SEEDS]
+    balanced = {"class_weight": "balanced"}
+    cells += [
+        Cell("tuned", PHRASES, 2048, 0, {**balanced, **rate}, "validation")
+        for rate in (slow, faster)
+    ]
+    few = ((RT, 32), (RT, 128), (PHRASES, 128))
+    cells += [
+        Cell("head", data, rows, seed, options)
+        for data, rows in few
+        for options in (slow, {})
+        for seed in SEEDS
+    ]
     return cells + [
         Cell("head", data, rows, 0, options, "validation")
         for data, rows in (
             ("mixed", 2048),
-            ("financial_phrasebank", 2048),
+            (PHRASES, 2048),
             *few,
         )
         for options in (slow, fast, faster)

@@ -84,11 +84,12 @@ def _heads_table(results: Results, data: Path) -> str:
         "|---|---|---|---|---|---|",
     ]
     for plan in ("curve", "heads"):
-        for name, rows in dict.fromkeys((cell.data, cell.rows) for cell in PLANS[plan]):
+        tuned = [cell for cell in PLANS[plan] if cell.method == "tuned"]
+        for name, rows in dict.fromkeys((cell.data, cell.rows) for cell in tuned):
             pairs = [
                 (own[0], other[0])
-                for cell in PLANS[plan]
-                if (cell.method, cell.data, cell.rows) == ("tuned", name, rows)
+                for cell in tuned
+                if (cell.data, cell.rows) == (name, rows)
                 and (own := results.of([cell]))
                 and (other := results.of([Cell("head", name, rows, cell.seed)]))
             ]
