@@ -96,7 +96,8 @@ def loading(shape: ModelShape, recipe: Recipe) -> int:
     held = weights(shape, recipe)
     if recipe.device != "cpu":
         return held + RUNTIME_BYTES.get(recipe.device, 0)
-    return held + _process(shape) + max(_mapped(shape, recipe), _joined(shape, recipe))
+    more = max(_mapped(shape, recipe), _joined(shape, recipe))
+    return held + _process(shape) + more + _left(shape, recipe)
 
 
 def _mapped(shape: ModelShape, recipe: Recipe) -> int:
