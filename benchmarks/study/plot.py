@@ -17,13 +17,18 @@ matplotlib.rcParams["svg.hashsalt"] = "sentilora"  # else names in it are drawn 
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#56B4E9", "#CC79A7", "#E69F00", "#999999", "#555555")
 
 
-def plot_curve(points: Mapping[str, Sequence[tuple[int, Sequence[float]]]], path: Path) -> None:
-    """Accuracy over the number of rows: the seeds' mean as a line, their range as its shade."""
+def plot_curve(
+    points: Mapping[str, Sequence[tuple[int | None, Sequence[float]]]], path: Path
+) -> None:
+    """Accuracy over the number of rows: the seeds' mean as a line, their range as its shade.
+
+    What learns nothing, so that its number of rows is None, is a line right across.
+    """
     figure, axes = plt.subplots(figsize=(8, 4.8), layout="constrained")
     for (name, sizes), colour in zip(points.items(), COLOURS, strict=False):
-        rows = [size for size, _ in sizes]
+        rows = [size for size, _ in sizes if size is not None]
         means = [100 * mean(values) for _, values in sizes]
-        if len(rows) == 1:  # learns nothing: the same whatever the rows
+        if not rows:
             axes.axhline(means[0], color=colour, linestyle=":", label=name)
             continue
         first = name == next(iter(points))
@@ -33,7 +38,7 @@ def plot_curve(points: Mapping[str, Sequence[tuple[int, Sequence[float]]]], path
         low, high = ([100 * of(values) for _, values in sizes] for of in (min, max))
         axes.fill_between(rows, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set_xscale("log")
-    ticks = sorted({size for sizes in points.values() for size, _ in sizes})
+    ticks = sorted({size for sizes in points.values() for size, _ in sizes if size is not None})
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("labelled rows to learn from")

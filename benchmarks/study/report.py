@@ -9,7 +9,7 @@ from statistics import mean
 from sentilora.evaluation.paired import accuracy_difference
 from study.cells import Cell, Result, Results
 from study.draws import load
-from study.plans import PLANS, SIZES
+from study.plans import FREE, PLANS, SIZES
 from study.plot import plot_curve
 
 NAMES = {
@@ -161,12 +161,16 @@ def _right(results: Sequence[Result], gold: Sequence[int]) -> list[list[bool]]:
     ]
 
 
-def _points(results: Sequence[Result]) -> dict[str, list[tuple[int, list[float]]]]:
-    """For each method its sizes with the accuracies of the seeds."""
+def _points(results: Sequence[Result]) -> dict[str, list[tuple[int | None, list[float]]]]:
+    """For each method its sizes with the accuracies of the seeds; None where it learns nothing."""
     points = {}
     for method, name in NAMES.items():
         sizes = [(size or FULL, _of(results, method, size)) for size in SIZES]
-        found = [(rows, [one.figures["accuracy"] for one in of]) for rows, of in sizes if of]
+        found = [
+            (None if method in FREE else rows, [one.figures["accuracy"] for one in of])
+            for rows, of in sizes
+            if of
+        ]
         if found:
             points[name.replace("*", "")] = found
     return points
