@@ -79,14 +79,15 @@ class Parts:
 def peak(shape: ModelShape, recipe: Recipe, run: Run) -> Parts:
     """The peak of a training step whose largest pass is `run`."""
     path = frozen if recipe.handwritten(shape) else general
-    working = path.working(shape, recipe, run)
+    working, whole = path.working(shape, recipe, run), _made_whole(shape, recipe, run)
+    changing = working if recipe.device == "cpu" else working + whole  # kept on a CPU
     return Parts(
         weights=weights(shape, recipe),
         adapters=_adapters(shape, recipe),
         **path.kept(shape, recipe, run),
         head=_head(shape, recipe, run),
-        working=working + _made_whole(shape, recipe, run),
-        runtime=_runtime(shape, recipe, working),
+        working=working + whole,
+        runtime=_runtime(shape, recipe, changing),
     )
 
 
