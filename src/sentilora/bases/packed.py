@@ -43,14 +43,9 @@ class Packed4bit(bnb.nn.Linear4bit):
     weight: Any  # bitsandbytes' parameter, with its scales
 
     def whole(self) -> Tensor:
-        """[out, in] the weight in the base's dtype.
-
-        It is unpacked as rows of whole blocks: bitsandbytes' kernel for CPUs gives other numbers
-        where a row of the weight ends within a block (seen in 0.50 at widths of 32 and 96).
-        """
+        """[out, in] the weight in the base's dtype."""
         state = copy.copy(self.weight.quant_state)
-        size, block = state.shape.numel(), state.blocksize
-        state.shape = torch.Size([size] if size % block else [size // block, block])
+        state.shape = _in_blocks(state.shape.numel(), state.blocksize)
         unpacked = bnb.functional.dequantize_4bit(self.weight.data, state)
         return unpacked.view(self.out_features, self.in_features)
 
@@ -61,10 +56,9 @@ class Packed4bit(bnb.nn.Linear4bit):
         size, block = len(flat), state.blocksize
         for start in range(0, size, _AT_ONCE):
             stop = min(start + _AT_ONCE, size)
-            count = stop - start
             part = bnb.functional.QuantState(
                 absmax=absmax[start // block : -(-stop // block)],
-                shape=torch.Size([count] if count % block else [count // block, block]),
+                shape=_in_blocks(stop - start, block),
                 blocksize=block,
                 quant_type=state.quant_type,
                 dtype=state.dtype,
@@ -115,6 +109,15 @@ class Packed8bit(bnb.nn.Linear8bitLt):
 
     def forward(self, x: Tensor) -> Tensor:
         return _Product.apply(x, self)
+
+
+def _in_blocks(size: int, block: int) -> torch.Size:
+    """The shape in which numbers are unpacked: rows of whole blocks.
+
+    bitsandbytes' kernel for CPUs gives other numbers where a row of the weight ends within a block
+    (seen in 0.50 at widths of 32 and 96).
+    """
+    return torch.Size([size] if size % block else [size // block, block])
 
 
 def adopt(model: Any, dtype: torch.dtype) -> dict[str, Packed4bit | Packed8bit]:
