@@ -27,7 +27,7 @@ from models import RANDOM, model_folder
 from sentilora.bases.dtype import DTYPES
 from sentilora.bases.quantization import KINDS
 from sentilora.planning import parse_bytes
-from sentilora.planning.memory import IMPORTED_BYTES, loading, peak
+from sentilora.planning.memory import IMPORTED_BYTES, RUNTIME_BYTES, loading, peak
 from sentilora.planning.reading import folder_shape
 from sentilora.planning.recipe import Recipe, Run
 from sentilora.planning.shape import ModelShape
@@ -142,7 +142,9 @@ def _line(cell: Cell, found: dict[str, Any]) -> Line:
     run = Run(found["rows"], found["longest"] - found["prefix"], found["prefix"])
     parts, load = peak(shape, recipe, run), loading(shape, recipe)
     # Imports aren't measured, nor does a GPU's allocator count what is `runtime` there.
-    uncounted = parts.runtime if cell.device == "cuda" else IMPORTED_BYTES
+    on_gpu = cell.device == "cuda"
+    uncounted = parts.runtime if on_gpu else IMPORTED_BYTES
+    uncounted_loading = RUNTIME_BYTES["cuda"] if on_gpu else IMPORTED_BYTES
     return Line(
         cell,
         found["rows"],
@@ -150,7 +152,7 @@ def _line(cell: Cell, found: dict[str, Any]) -> Line:
         found["path"],
         parts.total - uncounted,
         found["steps"] - _read_once(shape, recipe),
-        load - uncounted,
+        load - uncounted_loading,
         found["load"],
     )
 

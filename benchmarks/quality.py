@@ -64,7 +64,7 @@ def _run(cell: Cell, settings: argparse.Namespace) -> Result | None:
         question.write_text(json.dumps(asdict(cell)), encoding="utf-8")
         command = [sys.executable, "-m", "study.worker", str(question), str(settings.data)]
         done = subprocess.run(
-            [*command, str(answer)],
+            [*command, settings.device, str(answer)],
             cwd=HERE,
             env=_environment(settings),
             capture_output=True,
@@ -91,6 +91,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--plans", type=_names(PLANS), default=list(PLANS), help=", ".join(PLANS))
     parser.add_argument("--methods", type=lambda given: given.split(","), help="only these")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the file of finished cells")
+    parser.add_argument("--device", default="cpu", help="where the language model runs")
     parser.add_argument("--setfit-python", type=Path, help="the Python of an environment with it")
     parser.add_argument(
         "--write", action="store_true", help="write docs/quality-tables.md and its plot"

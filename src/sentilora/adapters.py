@@ -139,7 +139,8 @@ def _magnitudes(layer: Any) -> list[nn.Parameter]:
 
 def _masking(keep: Tensor) -> Any:
     def mask(gradient: Tensor) -> Tensor:
-        return gradient * (keep.unsqueeze(1) if gradient.dim() == 2 else keep)
+        kept = keep.to(gradient.device)  # the model may have been moved since
+        return gradient * (kept.unsqueeze(1) if gradient.dim() == 2 else kept)
 
     return mask
 

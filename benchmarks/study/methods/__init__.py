@@ -21,6 +21,8 @@ class Job:
         The rows that may be learned from; `validation` is None where only few rows were drawn.
     texts
         [N] what is to be classified.
+    device
+        Where the language model runs.
     """
 
     data: StudyData
@@ -29,6 +31,7 @@ class Job:
     texts: list[str]
     seed: int
     options: dict[str, Any]
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)

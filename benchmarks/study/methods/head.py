@@ -63,12 +63,14 @@ class HeadScorer(LabelScorer):
         self.layer = nn.Linear(config.hidden_size, classes, bias=False)
         generator = torch.Generator().manual_seed(seed)
         nn.init.normal_(self.layer.weight, std=config.initializer_range, generator=generator)
+        self.layer.to(scorer.model.device)
         scorer.model.add_module("score", self.layer)
 
     def loss(self, prompts: Sequence[EncodedPrompt], gold: Sequence[int]) -> Tensor:
         """[N] cross-entropies over the classes, with gradients."""
         logits = self._logits(prompts, lambda: 2**62)
-        return nn.functional.cross_entropy(logits, torch.tensor(list(gold)), reduction="none")
+        wanted = torch.tensor(list(gold), device=logits.device)
+        return nn.functional.cross_entropy(logits, wanted, reduction="none")
 
     def score_prompts(
         self, prompts: Sequence[EncodedPrompt], progress: Callable[[int], None] | None = None
@@ -77,7 +79,7 @@ class HeadScorer(LabelScorer):
         was_training = [module for module in self.model.modules() if module.training]
         self.model.eval()
         with torch.inference_mode():
-            found = self._logits(prompts, lambda: BUDGET).log_softmax(dim=1).numpy()
+            found = self._logits(prompts, lambda: BUDGET).log_softmax(dim=1).cpu().numpy()
         for module in was_training:
             module.training = True
         return Scores(found, np.ones(len(prompts), dtype=bool))
@@ -96,7 +98,7 @@ class HeadScorer(LabelScorer):
         width = len(self.encoder.prefix_ids)
         parts, rows = [], []
         for batch in batches(ends, width, budget, branching=engine.branching):
-            hidden = engine._hidden(batch, prepared)
+            hidden = engine._hidden(batch.to(self.device), prepared)
             parts.append(self.layer(hidden[batch.term_positions].float()))
             rows.append(batch.term_slots)
         return torch.cat(parts)[torch.argsort(torch.cat(rows))]

@@ -20,13 +20,13 @@ LONGEST = 1024
 
 def zero_shot(job: Job) -> Answer:
     """The default instruction."""
-    return Answer(_asked(task_of(job), job.texts), 0.0, 0)
+    return Answer(_asked(job, task_of(job), job.texts), 0.0, 0)
 
 
 def calibrated(job: Job) -> Answer:
     """Divided by what the base says of texts without content (Zhao et al. 2021)."""
     task = task_of(job)
-    found = _asked(task, [*CONTENT_FREE, *job.texts])
+    found = _asked(job, task, [*CONTENT_FREE, *job.texts])
     empty, asked = found[: len(CONTENT_FREE)], found[len(CONTENT_FREE) :]
     return Answer(contextual_calibration(asked, empty), 0.0, 0)
 
@@ -51,10 +51,10 @@ def in_context(job: Job) -> Answer:
     ]
     asked = Task(f"{head}\n\n{FIELD}{end}", task.labels, LONGEST)
     kept = len("\n".join(job.train.texts).encode())
-    return Answer(_asked(asked, texts), 0.0, kept)
+    return Answer(_asked(job, asked, texts), 0.0, kept)
 
 
-def _asked(task: Task, texts: list[str]) -> NDArray[np.float32]:
-    base = load_base(resolve(BASE), device="cpu")
+def _asked(job: Job, task: Task, texts: list[str]) -> NDArray[np.float32]:
+    base = load_base(resolve(BASE), device=job.device)
     scorer = LabelScorer(base.model, PromptEncoder(task, base.tokenizer))
     return scorer.score(texts).probabilities

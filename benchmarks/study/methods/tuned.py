@@ -70,8 +70,8 @@ def tune_and_ask(
     """Train what `scorer_of` makes of a fresh adapter, and `ask` it for the job's texts.
 
     The cell's options are fields of the training's and the adapter's settings, `template`,
-    `subject`, `max_length`, `long_texts`, and `words`: what stands for the data's labels; and
-    `pissa`.
+    `subject`, `max_length`, `long_texts`, and `words`: what stands for the data's labels; `pissa`;
+    and `quantize`, the kind of few bits that the base is held in.
     """
     options = {"seed": job.seed, **job.options}
     held = job.validation
@@ -80,7 +80,7 @@ def tune_and_ask(
     sizes = len(job.train.texts), len(validation.texts), len(job.data.labels)
     chosen = choose_settings(given, *sizes)
     adapter = AdapterSettings(**{k: v for k, v in options.items() if k in _ADAPTER})
-    base = load_base(resolve(BASE), device="cpu")
+    base = load_base(resolve(BASE), device=job.device, quantize=options.get("quantize"))
     started = time.monotonic()
     made = pissa.prepare if job.options.get("pissa") else prepare
     tuning = made(base, task_of(job), adapter, job.seed)

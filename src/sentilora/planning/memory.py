@@ -16,7 +16,9 @@ head
     A slice of the vocabulary's matrix in fp32 where it isn't already, the logits on it, and hidden
     states with their gradient at the asked-for tokens; see `scoring.head`.
 working
-    What one block's backward needs beside.
+    What one block's backward needs beside; on a GPU cuBLAS's workspaces, too: one for the thread
+    of the forward pass and one for that of the backward (`WORKSPACE_BYTES` each, as measured on a
+    Hopper; older GPUs take a quarter).
 runtime
     What belongs to no part. On a GPU CUDA's context, which torch's allocator doesn't count
     (`RUNTIME_BYTES`). On a CPU the libraries (`IMPORTED_BYTES`), code that is loaded on its first
@@ -44,6 +46,7 @@ from sentilora.planning.shape import ModelShape
 
 IMPORTED_BYTES = 350_000_000  # torch, transformers and PEFT, resident in a process on a CPU
 RUNTIME_BYTES = {"cpu": 40_000_000, "cuda": 500_000_000}
+WORKSPACE_BYTES = {"cuda": 34_000_000}
 TOKENIZER_BYTES = 770  # a token of the vocabulary
 FRAGMENTS = 0.75
 QUANTISING_BYTES = 40_000_000
@@ -86,17 +89,19 @@ def peak(shape: ModelShape, recipe: Recipe, run: Run) -> Parts:
         adapters=_adapters(shape, recipe),
         **path.kept(shape, recipe, run),
         head=_head(shape, recipe, run),
-        working=working + whole,
+        working=working + whole + 2 * WORKSPACE_BYTES.get(recipe.device, 0),
         runtime=_runtime(shape, recipe, changing),
     )
 
 
 def loading(shape: ModelShape, recipe: Recipe) -> int:
     """The peak before training: on a CPU the file is mapped, and read into weights of another
-    dtype or into fewer bits; later some of these are joined."""
+    dtype or into fewer bits; later some of these are joined. Elsewhere it is where the scorer
+    checks itself on a text."""
     held = weights(shape, recipe)
     if recipe.device != "cpu":
-        return held + RUNTIME_BYTES.get(recipe.device, 0)
+        asking = _head_slice(shape, recipe) + WORKSPACE_BYTES.get(recipe.device, 0)
+        return held + asking + RUNTIME_BYTES.get(recipe.device, 0)
     more = max(_mapped(shape, recipe), _joined(shape, recipe))
     return held + _process(shape) + more + _left(shape, recipe)
 
@@ -178,7 +183,16 @@ def _adapters(shape: ModelShape, recipe: Recipe) -> int:
 
 
 def _head(shape: ModelShape, recipe: Recipe, run: Run) -> int:
+    of_rows = run.rows * (3 * 4 * _sliced(shape, recipe) + 4 * 4 * shape.width)
+    return _head_slice(shape, recipe) + of_rows
+
+
+def _head_slice(shape: ModelShape, recipe: Recipe) -> int:
+    """Of the vocabulary's matrix in fp32, where it isn't already."""
+    return 4 * _sliced(shape, recipe) * shape.width if recipe.size < 4 else 0
+
+
+def _sliced(shape: ModelShape, recipe: Recipe) -> int:
+    """Tokens of the vocabulary at a time."""
     most = _HEAD_SLICE.get(recipe.device, _HEAD_SLICE_ELSEWHERE)
-    tokens = min(shape.vocabulary, max(1, most // (4 * shape.width)))
-    copied = 4 * tokens * shape.width if recipe.size < 4 else 0
-    return copied + run.rows * (3 * 4 * tokens + 4 * 4 * shape.width)
+    return min(shape.vocabulary, max(1, most // (4 * shape.width)))

@@ -119,6 +119,7 @@ class _Terms(torch.autograd.Function):
                 if isinstance(slope, Tensor):
                     slopes = torch.where(here, slope[positions, at], slopes)
             peak = risen
+            del weight, raw, logits, shares  # else they would live beside the next slice's
         if expected is not None:
             expected.div_(total.unsqueeze(1))
             ctx.save_for_backward(expected, slopes, positions, tokens)
