@@ -155,17 +155,21 @@ def _head_rates() -> list[Cell]:
     And on test rows what a rate costs that is too low: with ten labels, and a head with few rows.
     """
     slow, fast, faster = ({"learning_rate": rate} for rate in (1e-3, 2e-3, 4e-3))
-    few = ((RT, 32), (RT, 128), (PHRASES, 128))
+    few = (
+        (RT, 32, (slow, {}, faster)),
+        (RT, 128, (slow, fast, {})),
+        (PHRASES, 128, (slow, fast, {})),
+    )
     cells = [Cell(method, "mixed", 2048, 0, slow) for method in ("tuned", "head")]
     cells += [
         Cell("head", data, rows, seed, options)
-        for data, rows in few
-        for options in (slow, fast, {})
+        for data, rows, each in few
+        for options in each
         for seed in SEEDS
     ]
     return cells + [
         Cell("head", data, rows, 0, options, "validation")
-        for data, rows in (("mixed", 2048), (PHRASES, 2048), *few)
+        for data, rows in (("mixed", 2048), (PHRASES, 2048), *(one[:2] for one in few))
         for options in (slow, fast, faster)
     ]
 
