@@ -105,6 +105,12 @@ def _kinds() -> list[Cell]:
     ]
 
 
+def _quantized() -> list[Cell]:
+    """A base in four bits while it is tuned, beside one in sixteen."""
+    each: tuple[dict[str, Any], ...] = ({}, {"quantize": "nf4"})
+    return [Cell("tuned", RT, 0, seed, options) for options in each for seed in SEEDS]
+
+
 def _rates() -> list[Cell]:
     """How fast many labels are learned, on validation rows."""
     slow, fast, faster = ({"learning_rate": rate} for rate in (1e-3, 2e-3, 4e-3))
@@ -195,6 +201,7 @@ PLANS = {
     "balance": _balance(),
     "settings": _settings(),
     "kinds": _kinds(),
+    "quantized": _quantized(),
     "rates": _rates() + _head_rates(),
     "long": _long(),
     "imdb": _imdb(),

@@ -23,7 +23,7 @@ NAMES = {
     "zero-shot": "SmolLM2 untuned",
     "majority": "majority class",
 }
-CHOICES = ("labels", "balance", "settings", "kinds", "rates", "long", "imdb")
+CHOICES = ("labels", "balance", "settings", "kinds", "quantized", "rates", "long", "imdb")
 FULL = 8_530  # Rotten Tomatoes' training rows
 
 
