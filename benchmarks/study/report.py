@@ -72,10 +72,12 @@ def _details_table(results: Sequence[Result]) -> str:
                     for figure in ("macro_f1", "ece", "saved_bytes")
                 )
                 alike = [one for one in found if one.hardware == found[0].hardware]
-                seconds = mean(one.figures["train_seconds"] for one in alike)
+                seconds = f"{mean(one.figures['train_seconds'] for one in alike):,.0f}"
+                if "cores" not in found[0].hardware:
+                    seconds += f" ({found[0].hardware})"
                 kept = f"{saved / 1e3:,.0f} kB" if saved else "-"
                 lines.append(
-                    f"| {name} | {_size(size)} | {f1:.3f} | {ece:.3f} | {seconds:,.0f} | {kept} |"
+                    f"| {name} | {_size(size)} | {f1:.3f} | {ece:.3f} | {seconds} | {kept} |"
                 )
     return "\n".join(lines) + "\n"
 

@@ -26,6 +26,7 @@ from sentilora.comparison import same_settings
 from sentilora.comparison.rows import compared_rows
 from sentilora.data import load, load_data
 from sentilora.data.dataset import RawData, RawRow
+from sentilora.devices import processor
 from sentilora.errors import UserError
 from sentilora.files import sha256
 from sentilora.planned_runs import PlannedRun
@@ -68,6 +69,14 @@ def test_every_variant_with_every_seed(compared: Path) -> None:
         ("base, default", tfidf),
         ("base, rank 1", tfidf),
     ]
+
+
+def test_what_the_seconds_are_those_of(compared: Path) -> None:
+    """A run may have been trained on another machine than it is asked on."""
+    here = processor("cpu")
+    assert f"Trained on {here}; asked on {here}." in result(compared)["notes"]
+    run_file = compared / "out/runs/base-default-seed0/sentilora.json"
+    assert json.loads(run_file.read_text())["metrics"]["environment"]["processor"] == here
 
 
 def test_each_run_says_on_these_rows_what_it_says_itself(compared: Path) -> None:

@@ -114,8 +114,8 @@ class Measurer:
         self.folder, self.scoring, self.loading = folder, scoring, loading
         self._untuned: dict[str, Metrics] = {}  # by base and task: seeds share it
 
-    def measure(self, run: Path) -> Measured:
-        """Measure the run in a folder, unless that was done already.
+    def measure(self, run: Path, what: str) -> Measured:
+        """Measure the run in a folder, unless that was done already; `what` says so meanwhile.
 
         Raises UserError where its adapter can't be used.
         """
@@ -125,18 +125,18 @@ class Measurer:
         if kept.exists() and (found := read_json(kept, "A measurement")).get("key") == key:
             measured = Measured.from_dict(found["measured"])
         else:
-            measured = self._measure(artifact)
+            measured = self._measure(artifact, what)
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(kept, {"key": key, "measured": measured.to_dict()})
         self._untuned[_question(artifact)] = measured.untuned
         return measured
 
-    def _measure(self, artifact: Artifact) -> Measured:
+    def _measure(self, artifact: Artifact, what: str) -> Measured:
         from sentilora.classifier import load
 
         classifier = load(artifact.path, **self.loading)
         started = time.perf_counter()
-        scores = self._scores(classifier, f"scoring {artifact.path.name}")
+        scores = self._scores(classifier, what)
         seconds = time.perf_counter() - started
         count = artifact.metrics["parameters"]
         return Measured(
