@@ -9,7 +9,7 @@ import pytest
 from sentilora.errors import UserError
 from sentilora.training import TrainSettings, choose_settings
 
-SIZES = [1, 8, 32, 64, 65, 128, 512, 1_024, 2_048, 8_530, 50_000, 50_001, 1_000_000]
+SIZES = [1, 8, 32, 64, 65, 128, 512, 1_024, 2_048, 8_530, 20_000, 20_001, 1_000_000]
 
 
 def test_what_was_given_stands_and_says_so() -> None:
@@ -55,7 +55,15 @@ def test_few_validation_rows_choose_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("labels", "rows", "rate"),
-    [(2, 100_000, 1e-3), (3, 512, 1e-3), (3, 513, 4e-3), (5, 2_048, 4e-3), (6, 32, 4e-3)],
+    [
+        (2, 100_000, 1e-3),
+        (3, 512, 1e-3),
+        (3, 513, 4e-3),
+        (3, 10_001, 1e-3),
+        (5, 2_048, 4e-3),
+        (6, 32, 4e-3),
+        (6, 10_001, 1e-3),
+    ],
 )
 def test_several_labels_are_trained_at_a_higher_rate(labels: int, rows: int, rate: float) -> None:
     chosen = choose_settings({}, rows, 0, labels)
