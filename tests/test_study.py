@@ -52,10 +52,11 @@ def test_the_tables_pair_a_choice_with_the_default(study: SimpleNamespace, tmp_p
     results = study.cells.Results(tmp_path / "results.jsonl")
     right, ten_wrong = "01" * 10, "01" * 5 + "10" * 5
     letters = {"words": {"negative": "A", "positive": "B"}}
-    for method, options, predicted in (
-        ("tuned", {}, right),
-        ("tuned", letters, ten_wrong),
-        ("head", {}, ten_wrong),
+    for method, options, predicted, hardware in (
+        ("tuned", {}, right, "a machine"),
+        ("tuned", letters, ten_wrong, "a machine"),
+        ("tfidf", {}, right, "a machine"),
+        ("head", {}, ten_wrong, "another"),
     ):
         share = sum(a == b for a, b in zip(predicted, right, strict=True)) / 20
         figures = {"accuracy": share, "macro_f1": share, "ece": 0.0, "nll": 1.0}
@@ -64,13 +65,14 @@ def test_the_tables_pair_a_choice_with_the_default(study: SimpleNamespace, tmp_p
                 study.cells.Cell(method, "rotten_tomatoes", 2048, 0, options),
                 {**figures, "train_seconds": 2.0, "saved_bytes": 5000},
                 predicted,
-                "a machine",
+                hardware,
             )
         )
     study.report.write_report(results, tmp_path / "data", tmp_path)
     tables = (tmp_path / "quality-tables.md").read_text()
     assert "| **sentilora**, SmolLM2-135M |  |  |  | 100.0 |  |" in tables
     assert "| **sentilora**, SmolLM2-135M | 2,048 | 1.000 | 0.000 | 2 | 5 kB |" in tables
+    assert "| 2,048 | 0.500 | 0.000 | 2 (another) | 5 kB |" in tables
     assert "| rotten_tomatoes | 2,048 | 1 | 100.0 | 50.0 | +50.0 [" in tables
     assert "| rotten_tomatoes, 2,048, test | 1 | as it is | 100.0 | 100.0 |  |" in tables
     assert "| rotten_tomatoes, 2,048, test | 1 | labels A, B | 50.0 | 50.0 | -50.0 [" in tables

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import mean
+from statistics import mean, mode
 
 from sentilora.evaluation.paired import accuracy_difference
 from study.cells import Cell, Result, Results
@@ -63,6 +63,7 @@ def _details_table(results: Sequence[Result]) -> str:
         "| | rows | macro-F1 | calibration error | seconds | kept |",
         "|---|---|---|---|---|---|",
     ]
+    usual = mode(result.hardware for result in results) if results else None
     for method, name in NAMES.items():
         for size in SIZES:
             found = _of(results, method, size)
@@ -73,7 +74,7 @@ def _details_table(results: Sequence[Result]) -> str:
                 )
                 alike = [one for one in found if one.hardware == found[0].hardware]
                 seconds = f"{mean(one.figures['train_seconds'] for one in alike):,.0f}"
-                if "cores" not in found[0].hardware:
+                if found[0].hardware != usual:
                     seconds += f" ({found[0].hardware})"
                 kept = f"{saved / 1e3:,.0f} kB" if saved else "-"
                 lines.append(
