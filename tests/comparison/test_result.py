@@ -64,6 +64,8 @@ def measured(seed: int) -> Measured:
         trained=10,
         train_seconds=1.0,
         peak_bytes=None,
+        trained_on="a GPU",
+        asked_on="a CPU",
         adapter_bytes=100,
         latency=0.1,
         rows_per_second=10.0,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentilora.artifact import WEIGHTS, Artifact
 from sentilora.comparison.labels import in_order
+from sentilora.devices import processor
 from sentilora.evaluation.calibration import Bin, reliability
 from sentilora.evaluation.errors import WrongAnswer, worst_errors
 from sentilora.evaluation.measuring import Scoring
@@ -40,6 +41,8 @@ class Measured:
         Of the base, and of the adapter.
     train_seconds, peak_bytes
         Of its training; the peak is of the process that ended it.
+    trained_on, asked_on
+        The processors that its training's figures, and those of latency and speed, are of.
     adapter_bytes
         Of the adapter's weights on disk.
     latency
@@ -60,6 +63,8 @@ class Measured:
     trained: int
     train_seconds: float
     peak_bytes: int | None
+    trained_on: str
+    asked_on: str
     adapter_bytes: int
     latency: float
     rows_per_second: float
@@ -115,9 +120,9 @@ class Measurer:
         self._untuned: dict[str, Metrics] = {}  # by base and task: seeds share it
 
     def measure(self, run: Path, what: str) -> Measured:
-        """Measure the run in a folder, unless that was done already; `what` says so meanwhile.
+        """Measure the run in a folder, unless that was done already.
 
-        Raises UserError where its adapter can't be used.
+        `what` is the progress bar's description. Raises UserError where its adapter can't be used.
         """
         artifact = Artifact.read(run)
         kept = self.folder / f"{run.name}.json"
@@ -148,6 +153,8 @@ class Measurer:
             trained=count["trained"],
             train_seconds=artifact.metrics["seconds"],
             peak_bytes=artifact.metrics["peak_memory_bytes"],
+            trained_on=artifact.metrics["environment"]["processor"],
+            asked_on=processor(classifier.scorer.device.type),
             adapter_bytes=(artifact.path / WEIGHTS).stat().st_size,
             latency=self._latency(classifier),
             rows_per_second=len(self.texts) / seconds,

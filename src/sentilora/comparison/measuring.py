@@ -6,14 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from sentilora.artifact import Artifact
 from sentilora.comparison import same_settings
 from sentilora.comparison.measured import Measured, Measurer
 from sentilora.comparison.result import Comparison, Contender, compare_runs
 from sentilora.comparison.rows import ComparedRows, compared_rows
-from sentilora.devices import processor, resolve_device
 from sentilora.evaluation.baselines import majority_class, tfidf_logistic_regression
 from sentilora.evaluation.evaluate import MAJORITY, TFIDF
 from sentilora.evaluation.measuring import Scoring
@@ -66,16 +62,8 @@ def measure_runs(
         notes=(
             *(note for note in (selection.note, rows.baselines.note) if note),
             *same_settings.notes(planned),
-            _hardware(planned, loading["device"]),
         ),
     )
-
-
-def _hardware(planned: Sequence[PlannedRun], device: str) -> str:
-    """What seconds and memory are those of; a run may have been trained on another machine."""
-    each = [Artifact.read(run.folder).metrics["environment"]["processor"] for run in planned]
-    here = processor(torch.device(resolve_device(device)).type)
-    return f"Trained on {', '.join(dict.fromkeys(each))}; asked on {here}."
 
 
 def _baselines(rows: ComparedRows) -> dict[str, list[int]]:

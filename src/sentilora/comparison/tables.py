@@ -28,7 +28,7 @@ SEEDS_LEGEND = (
     "With several seeds a figure is their mean, the interval that of the mean on as many rows as "
     "one seed has; beside it stand the least and the most of the seeds."
 )
-COSTS_LEGEND = (
+_COSTS = (
     "Parameters: of the base, and the share of them that is trained. Time: of one run's training, "
     "and memory its peak. One text: the median time of a single one, asked for alone."
 )
@@ -50,7 +50,8 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
     parts += [titled("Beyond accuracy", quality_table(comparison))]
     parts += [_quiet(note) for note in (*comparison.notes, *legends(comparison))]
     parts += ["", titled("What training takes", training_table(comparison))]
-    parts += ["", titled("What using them takes", use_table(comparison)), _quiet(COSTS_LEGEND)]
+    parts += ["", titled("What using them takes", use_table(comparison))]
+    parts += [_quiet(costs_legend(comparison))]
     if comparison.pairs:
         parts += ["", titled("Do they differ?", pairs_table(comparison.pairs))]
         parts += [_quiet(pairs_legend(comparison))]
@@ -60,6 +61,16 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
 def legends(comparison: Comparison) -> list[str]:
     """What the figures of both tables mean."""
     return [LEGEND, *([SEEDS_LEGEND] if _several(comparison) else [])]
+
+
+def costs_legend(comparison: Comparison) -> str:
+    """What the figures of training and use mean, and on what they were measured."""
+    runs = [run for one in comparison.contenders for run in one.runs]
+    trained, asked = (
+        " and ".join(dict.fromkeys(each))
+        for each in ((run.trained_on for run in runs), (run.asked_on for run in runs))
+    )
+    return f"{_COSTS} Trained on {trained}; asked on {asked}."
 
 
 def pairs_legend(comparison: Comparison) -> str:

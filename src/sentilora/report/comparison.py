@@ -10,8 +10,8 @@ from markupsafe import Markup
 from sentilora.artifact import Artifact
 from sentilora.comparison import Comparison, Contender
 from sentilora.comparison.tables import (
-    COSTS_LEGEND,
     accuracy_table,
+    costs_legend,
     legends,
     pairs_legend,
     pairs_table,
@@ -65,7 +65,7 @@ def comparison_page(
         errors=[_errors(number, one) for number, one in enumerate(comparison.contenders)],
         training=grid(training_table(comparison)),
         use=grid(use_table(comparison)),
-        costs_legend=COSTS_LEGEND,
+        costs_legend=costs_legend(comparison),
         speed=speed_plot(list(zip(points, speeds, strict=True))),
         pairs=grid(pairs_table(comparison.pairs)) if comparison.pairs else None,
         pairs_legend=pairs_legend(comparison),
