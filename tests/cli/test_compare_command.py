@@ -77,6 +77,7 @@ def test_it_is_said_what_the_seconds_were_measured_on(adapter: Path, here: Path)
     first = run(*asked)
     trained = json.loads((adapter / "sentilora.json").read_text())["metrics"]["environment"]
     on = " ".join(first.out.split())
+    assert "the adapters in" not in first.err  # none was trained here
     assert f"Trained on {trained['processor']}; asked on {processor('cpu')}." in on
     (kept,) = Path("out/measured").iterdir()
     kept.write_text(kept.read_text().replace(json.dumps(processor("cpu")), '"another machine"'))

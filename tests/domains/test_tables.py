@@ -10,7 +10,14 @@ from rich.console import Console, RenderableType
 
 from sentilora.correction import Correction
 from sentilora.domains.matrix import Answers, Cell, DomainRows, transfer_cells
-from sentilora.domains.tables import LEAST, details_table, glance_tables, left_out, matrix_tables
+from sentilora.domains.tables import (
+    LEAST,
+    calibration_table,
+    details_table,
+    glance_tables,
+    left_out,
+    matrix_tables,
+)
 from sentilora.scoring import Scores
 
 REAL = (
@@ -92,6 +99,21 @@ def test_a_table_of_wide_figures_leaves_room_for_names() -> None:
     heading, _, *rest = lines(details_table(cells(REAL)))
     assert len(heading) - len(heading.lstrip()) >= LEAST
     assert sum(line[:LEAST].strip() == "mixture" for line in rest) == 5
+
+
+def test_names_of_a_usual_length_are_on_one_line() -> None:
+    names = ("rotten_tomatoes", "financial_phrasebank", "senti4sd")
+    found = [line.split("  ")[0] for line in lines(details_table(cells(names)))]
+    assert "on financial_phrasebank" in found
+
+
+def test_calibration_before_and_after() -> None:
+    (one, *_) = found = cells(("films", "shops"))
+    _, _, head, first, *rest = lines(calibration_table(found))
+    assert head.strip() == "on films"
+    after = one.metrics.calibration_error or 0.0
+    assert first.split() == ["films", f"{one.raw_calibration_error:.3f}", f"{after:.3f}"]
+    assert len(rest) == len(found) - 1 + 1  # the other cells, and the other domain
 
 
 def test_all_of_it_fits() -> None:

@@ -157,6 +157,7 @@ def _with_splits(spec: Spec, output: Path) -> Spec:
 def _show(comparison: Comparison, runs: Sequence[PlannedRun], output: Path, as_json: bool) -> None:
     from sentilora.comparison.tables import comparison_tables
     from sentilora.files import write_json
+    from sentilora.planned_runs import RUNS
 
     def page() -> str:
         from sentilora.report.comparison import comparison_page, histories
@@ -169,4 +170,6 @@ def _show(comparison: Comparison, runs: Sequence[PlannedRun], output: Path, as_j
         echo_json(comparison.to_dict(), indent=1)
         return
     out().print(comparison_tables(comparison))
-    say(f"\nThe figures are in {output / RESULT}, the adapters in {output / 'runs'}. {report}")
+    trained = any(run.options is not None for run in runs)
+    adapters = f", the adapters in {output / RUNS}" if trained else ""
+    say(f"\nThe figures are in {output / RESULT}{adapters}. {report}")

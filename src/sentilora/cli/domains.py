@@ -55,7 +55,7 @@ def domains(
     from sentilora.domains.settings import differing, settings_of
     from sentilora.domains.tables import matrix_tables
     from sentilora.files import write_json
-    from sentilora.planned_runs import keep_plan
+    from sentilora.planned_runs import RUNS, keep_plan
     from sentilora.runs import check_place
 
     check_place(output)
@@ -90,7 +90,7 @@ def domains(
         echo_json(found, indent=1)
         return
     out().print(matrix_tables(cells, notes))
-    say(f"\nThe figures are in {output / RESULT}, the adapters in {output / 'runs'}. {report}")
+    say(f"\nThe figures are in {output / RESULT}, the adapters in {output / RUNS}. {report}")
 
 
 def _checked(model: str, where: Mapping[str, Any], options: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
@@ -26,12 +26,12 @@ FIGURE = 5  # cells that an accuracy takes
 COLUMNS = 8  # of accuracies that leave room for a name
 LEAST = 12  # cells that a name has at least, over several lines
 UNTUNED = "untuned base"
+CALIBRATION = "Expected calibration error before and after the temperature"
 LEGEND = (
     "In the first table in %: of all test rows of a domain (column) that have a label which the "
     "model (line) knows, and that it wasn't trained or validated on. Against its own: less the "
     "accuracy of the domain's own model on the same rows and labels, in points, with the 95 % "
-    "interval of a paired bootstrap. ECE: the expected calibration error before and after the "
-    "temperature."
+    "interval of a paired bootstrap."
 )
 
 
@@ -43,6 +43,8 @@ def matrix_tables(cells: Sequence[Cell], notes: Sequence[str]) -> RenderableType
         *(part for table in more for part in ("", table)),
         "",
         titled("Cell by cell", details_table(cells)),
+        "",
+        titled(CALIBRATION, calibration_table(cells)),
         *(Text(note, style="dim") for note in (*notes, *left_out(cells), LEGEND)),
     )
 
@@ -90,38 +92,52 @@ def _glance_table(
 
 
 def details_table(cells: Sequence[Cell]) -> Table:
-    """A line a cell, under its domain."""
-    table = plain_table("", "accuracy [95 %]", "against its own", "untuned", "ECE", least=LEAST)
-    for domain in dict.fromkeys(cell.domain for cell in cells):
-        table.add_row(Text(f"on {domain}", style="bold"))
-        for cell in (cell for cell in cells if cell.domain == domain):
-            gap = cell.against
-            after = cell.metrics.calibration_error or 0.0
-            table.add_row(
-                Text(f"  {cell.model}"),
-                accuracy_text(cell.metrics),
-                f"{100 * gap.value:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
-                if gap
-                else ABSENT,
-                f"{100 * cell.untuned.accuracy:.1f} %",
-                f"{cell.raw_calibration_error:.3f} {after:.3f}",
-            )
-    return table
+    """How often each model is right: a line a cell, under its domain."""
+    return _by_domain(cells, ("accuracy [95 %]", "against its own", "untuned"), _details)
+
+
+def calibration_table(cells: Sequence[Cell]) -> Table:
+    """The expected calibration errors: a line a cell, under its domain."""
+    return _by_domain(cells, ("before", "after"), _calibration)
 
 
 def sets_table(cells: Sequence[Cell]) -> Table | None:
     """The label sets of those cells that have any, under their domains; None without one."""
-    measured = [(cell, cell.label_sets) for cell in cells if cell.label_sets is not None]
+    measured = [cell for cell in cells if cell.label_sets is not None]
     if not measured:
         return None
-    table = plain_table("", "hold the true label [95 %]", "labels in a set", least=LEAST)
-    for domain in dict.fromkeys(cell.domain for cell, _ in measured):
+    return _by_domain(measured, ("hold the true label [95 %]", "labels in a set"), _sets)
+
+
+def _by_domain(
+    cells: Sequence[Cell], headings: Sequence[str], figures: Callable[[Cell], Sequence[str]]
+) -> Table:
+    table = plain_table("", *headings, least=LEAST)
+    for domain in dict.fromkeys(cell.domain for cell in cells):
         table.add_row(Text(f"on {domain}", style="bold"))
-        for cell, sets in measured:
-            if cell.domain == domain:
-                found = share_text(sets.coverage, sets.coverage_interval)
-                table.add_row(Text(f"  {cell.model}"), found, f"{sets.mean_size:.2f}")
+        for cell in (cell for cell in cells if cell.domain == domain):
+            table.add_row(Text(f"  {cell.model}"), *figures(cell))
     return table
+
+
+def _details(cell: Cell) -> tuple[str, ...]:
+    gap = cell.against
+    return (
+        accuracy_text(cell.metrics),
+        f"{100 * gap.value:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]" if gap else ABSENT,
+        f"{100 * cell.untuned.accuracy:.1f} %",
+    )
+
+
+def _calibration(cell: Cell) -> tuple[str, ...]:
+    after = cell.metrics.calibration_error or 0.0
+    return f"{cell.raw_calibration_error:.3f}", f"{after:.3f}"
+
+
+def _sets(cell: Cell) -> tuple[str, ...]:
+    assert cell.label_sets is not None
+    found = share_text(cell.label_sets.coverage, cell.label_sets.coverage_interval)
+    return found, f"{cell.label_sets.mean_size:.2f}"
 
 
 def left_out(cells: Sequence[Cell]) -> list[str]:

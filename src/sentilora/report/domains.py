@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 
 from sentilora.domains.matrix import Cell
 from sentilora.domains.tables import (
+    CALIBRATION,
     CORNER,
     LEGEND,
     UNTUNED,
+    calibration_table,
     details_table,
     left_out,
     sets_table,
@@ -29,9 +31,11 @@ def domains_page(cells: Sequence[Cell], notes: Sequence[str]) -> str:
         accuracy=accuracy_map(cells),
         change=_map(cells, _change),
         details=grid(details_table(cells)),
+        calibration_title=CALIBRATION,
         coverage=f"{100 * COVERAGE:g} %",
         label_sets=grid(sets) if sets is not None else None,
-        calibration=calibration_plot(
+        calibration=grid(calibration_table(cells)),
+        calibration_plot=calibration_plot(
             [
                 (
                     f"{cell.model} on {cell.domain}",
