@@ -92,13 +92,17 @@ def _settings() -> list[Cell]:
 
 
 def _kinds() -> list[Cell]:
-    """Kinds of LoRA, on the validation rows; PiSSA with the alpha that its authors use."""
+    """Kinds of LoRA, on the validation rows, some at two rates; PiSSA with its authors' alpha."""
     kinds: list[dict[str, Any]] = [
         {},
         {"lora_plus": 16, "learning_rate": 2e-4},
+        {"lora_plus": 16, "learning_rate": 5e-4},
+        {"lora_plus": 4, "learning_rate": 5e-4},
         {"rslora": True},
+        {"rslora": True, "learning_rate": 5e-4},
         {"dora": True},
         {"pissa": True, "alpha": 8, "learning_rate": 2e-4},
+        {"pissa": True, "alpha": 8, "learning_rate": 1e-3},
     ]
     return [
         Cell("tuned", RT, 2048, seed, options, "validation") for options in kinds for seed in SEEDS

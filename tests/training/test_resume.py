@@ -89,9 +89,12 @@ def test_a_run_that_had_ended(whole: toy.Trained, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
 @pytest.mark.parametrize("objective", ["vocabulary", "labels"])
-def test_other_models_and_objectives(architecture: str, objective: str, tmp_path: Path) -> None:
+def test_other_models_objectives_and_kinds(
+    architecture: str, objective: str, tmp_path: Path
+) -> None:
     settings = replace(toy.SETTINGS, objective=objective, micro_batch=None, lora_plus=4.0)
-    make: Callable[[], Any] = lambda: toy.scorer(architecture, dora=objective == "labels")  # noqa: E731
+    kind = {"dora" if objective == "labels" else "rslora": True}
+    make: Callable[[], Any] = lambda: toy.scorer(architecture, **kind)  # noqa: E731
     expected = toy.train(tmp_path / "whole", settings, scorer=make())
     with pytest.raises(Interrupted):
         toy.train(tmp_path / "cut", settings, scorer=make(), reporter=toy.At("step", 5, interrupt))

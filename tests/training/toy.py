@@ -88,9 +88,10 @@ def scorer(
     dora: bool = False,
     dtype: torch.dtype = torch.float32,
     targets: tuple[str, ...] = ("query", "value"),
+    rslora: bool = False,
 ) -> LabelScorer:
     """A scorer of a fresh model with a fresh adapter; the same each time."""
-    settings = AdapterSettings(rank=4, dropout=dropout, dora=dora, targets=targets)
+    settings = AdapterSettings(rank=4, dropout=dropout, dora=dora, rslora=rslora, targets=targets)
     model = attach(base(architecture), settings, seed=1).to(dtype)
     return LabelScorer(model, PromptEncoder(TASK, tokenizer()))
 

@@ -46,6 +46,12 @@ def kept(shape: ModelShape, recipe: Recipe, run: Run) -> dict[str, int]:
     }
 
 
+def made_again(shape: ModelShape, recipe: Recipe, run: Run) -> int:
+    """Of what is kept, what one block makes anew in the backward of a checkpointed pass."""
+    tokens = tokens_of(recipe, run)
+    return _block(shape, recipe, tokens) + _attention(shape, recipe, tokens)
+
+
 def _block(shape: ModelShape, recipe: Recipe, tokens: int) -> int:
     size = recipe.size
     norms = 2 * shape.width * (4 if shape.gated else size)

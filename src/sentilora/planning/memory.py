@@ -14,7 +14,9 @@ activations, attention, prefix
     values, laid before each row's.
 head
     A slice of the vocabulary's matrix in fp32 where it isn't already, the logits on it, and hidden
-    states with their gradient at the asked-for tokens; see `scoring.head`.
+    states with their gradient at the asked-for tokens; see `scoring.head`. Where gradients are
+    checkpointed it is done with before any block is run again, so there it is what it takes beyond
+    that block.
 working
     What one block's backward needs beside; on a GPU cuBLAS's workspaces, too: one for the thread
     of the forward pass and one for that of the backward (`WORKSPACE_BYTES` each, as measured on a
@@ -83,14 +85,17 @@ def peak(shape: ModelShape, recipe: Recipe, run: Run) -> Parts:
     """The peak of a training step whose largest pass is `run`."""
     path = frozen if recipe.handwritten(shape) else general
     working, whole = path.working(shape, recipe, run), _made_whole(shape, recipe, run)
-    changing = working if recipe.device == "cpu" else working + whole  # kept on a CPU
+    lost = _lost(recipe, working, whole)
+    head = _head(shape, recipe, run)
+    if recipe.checkpointing:
+        head = max(0, head - general.made_again(shape, recipe, run) - working - whole - lost)
     return Parts(
         weights=weights(shape, recipe),
         adapters=_adapters(shape, recipe),
         **path.kept(shape, recipe, run),
-        head=_head(shape, recipe, run),
+        head=head,
         working=working + whole + 2 * WORKSPACE_BYTES.get(recipe.device, 0),
-        runtime=_runtime(shape, recipe, changing),
+        runtime=_runtime(shape, recipe) + lost,
     )
 
 
@@ -113,12 +118,16 @@ def _mapped(shape: ModelShape, recipe: Recipe) -> int:
     return shape.linear * shape.stored_bytes if recipe.quantize is not None else 0
 
 
-def _runtime(shape: ModelShape, recipe: Recipe, working: int) -> int:
-    """What belongs to no part."""
-    lost = int(FRAGMENTS * working)
+def _lost(recipe: Recipe, working: int, whole: int) -> int:
+    """Between working tensors of changing sizes; a quantised matrix made whole stays on a CPU."""
+    return int(FRAGMENTS * (working if recipe.device == "cpu" else working + whole))
+
+
+def _runtime(shape: ModelShape, recipe: Recipe) -> int:
+    """What belongs to no part, but for what is lost between tensors."""
     if recipe.device != "cpu":
-        return RUNTIME_BYTES.get(recipe.device, 0) + lost
-    return _process(shape) + _joined(shape, recipe) + _left(shape, recipe) + lost
+        return RUNTIME_BYTES.get(recipe.device, 0)
+    return _process(shape) + _joined(shape, recipe) + _left(shape, recipe)
 
 
 def _process(shape: ModelShape) -> int:
