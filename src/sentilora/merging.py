@@ -42,7 +42,8 @@ class Merger:
         if self._quantized:
             raise UserError(
                 "An adapter can't be merged into a quantised base: rounding to so few bits would "
-                "erase most of its update. Load the base unquantised (--quantize none)."
+                "erase most of its update. Load the base unquantised (--quantize none); into one "
+                "that is stored quantised nothing can be merged."
             )
         try:
             for layer in self._layers:

@@ -270,10 +270,53 @@ def test_a_base_without_projections_it_could_hold(tmp_path: Path) -> None:
         load(write_base(tmp_path, "falcon"), "nf4")
 
 
+def stored(folder: Path, kind: str, **more: Any) -> Path:
+    """A base that transformers and bitsandbytes stored in few bits, as there are on the Hub."""
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    wide = write_wide(folder / "wide", "llama")
+    how = {"load_in_8bit": True} if kind == "int8" else {"load_in_4bit": True}
+    if kind != "int8":
+        how["bnb_4bit_quant_type"] = kind
+    config = BitsAndBytesConfig(**how, **more)
+    model = AutoModelForCausalLM.from_pretrained(
+        wide, quantization_config=config, device_map="cpu", dtype=torch.bfloat16
+    )
+    model.save_pretrained(folder / "stored")
+    quantised.byte_level().save_pretrained(folder / "stored")
+    return folder / "stored"
+
+
 @needs_bitsandbytes
-def test_a_base_that_is_stored_quantised(tmp_path: Path) -> None:
-    base = load(write_wide(tmp_path / "wide", "llama"), "nf4")
-    base.model.save_pretrained(tmp_path / "stored")
-    base.tokenizer.save_pretrained(tmp_path / "stored")
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [("nf4", {"bnb_4bit_use_double_quant": True}), ("nf4", {}), ("fp4", {}), ("int8", {})],
+)
+def test_a_base_that_is_stored_quantised(kind: str, more: dict[str, Any], tmp_path: Path) -> None:
+    folder = stored(tmp_path, kind, **more)
+    base = load(folder, None)  # in float32, though it was stored from bfloat16
+    layers = packed_layers(base.model)
+    assert base.quantised is not None
+    assert (base.quantised.kind, len(layers)) == (kind, WEIGHTS["llama"])
+    assert base.identity.quantized is None  # it is the base itself that is so
+    for layer in layers.values():
+        assert layer.whole().dtype == torch.float32
+        filled = torch.empty_like(layer.whole())
+        layer.fill(filled)
+        torch.testing.assert_close(filled, layer.whole(), rtol=0, atol=1e-6)
+    original = load(tmp_path / "wide", None).model.state_dict()
+    for path, layer in layers.items():
+        whole = original[f"{path}.weight"]
+        assert (layer.whole() - whole).abs().max() < 0.2 * whole.abs().max()
+    scorer = scorer_on(base.model, base.tokenizer)
+    assert scorer.path == "FrozenEngine"
+    loss = scorer.loss(scorer.encoder.encode(TEXTS), GOLD).sum()
+    weights = [p for p in scorer.model.parameters() if p.requires_grad]
+    gradients = torch.autograd.grad(loss, weights)
+    assert all(gradient.abs().max() > 0 for gradient in gradients)
+
+
+@needs_bitsandbytes
+def test_what_is_stored_quantised_is_not_quantised_again(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="stored quantised already"):
-        load(tmp_path / "stored", "nf4")
+        load(stored(tmp_path, "nf4"), "nf4")

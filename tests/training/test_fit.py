@@ -419,6 +419,17 @@ def test_a_diverging_loss_stops_the_run_before_the_weights_are_spoilt(tmp_path: 
     assert last.state["step"] == 2
 
 
+def test_a_base_that_lets_no_gradient_through_stops_the_run_at_once(tmp_path: Path) -> None:
+    scorer = toy.scorer()
+    for parameter in trainable_parameters(scorer.model).values():
+        parameter.register_hook(torch.zeros_like)
+    with pytest.raises(UserError, match="No gradient reaches the adapter"):
+        toy.train(tmp_path, scorer=scorer)
+    last = toy.newest_valid(tmp_path)
+    assert last is not None
+    assert last.state["step"] == 0
+
+
 def test_an_infinite_gradient_stops_the_run_too(tmp_path: Path) -> None:
     scorer = toy.scorer()
     next(iter(trainable_parameters(scorer.model).values())).register_hook(lambda g: g * math.inf)

@@ -18,7 +18,13 @@ from sentilora.bases.hub import (
     stated_licence,
     weight_files,
 )
-from sentilora.bases.quantization import check_available, loading_arguments, parse_kind, settle
+from sentilora.bases.quantization import (
+    check_available,
+    loading_arguments,
+    parse_kind,
+    settle,
+    stored_kind,
+)
 from sentilora.bases.types import Base, BaseIdentity, LoadedBase, PreparedBase
 from sentilora.devices import memory_ran_out, trim_heap
 from sentilora.errors import NoRoom, UserError
@@ -215,16 +221,23 @@ def load_base(
         prepared = prepare_base(prepared, trust_remote_code=trust_remote_code, say=say)
     torch_dtype, reason = choose_dtype(device, dtype)
     tokenizer = load_tokenizer(prepared, trust_remote_code=trust_remote_code)
+    config = read_json(prepared.folder / "config.json", "The model's configuration")
+    if kind is not None:
+        _check_stored_whole(prepared.folder, config)
+    held = kind or stored_kind(config)
+    if held not in (None, kind):
+        check_available(held, device)
     quantised = None
     with _within_memory(prepared, device, torch_dtype):
-        if kind is None:
+        if held is None:
             model = _load_model(prepared.folder, torch_dtype, trust_remote_code)
             model.to(device)
         else:
-            _check_stored_whole(prepared.folder)
             more = loading_arguments(kind, device, torch_dtype)
             model = _load_model(prepared.folder, torch_dtype, trust_remote_code, more)
-            quantised = settle(model, kind, torch_dtype)
+            if kind is None:
+                _cast(model, torch_dtype)
+            quantised = settle(model, held, torch_dtype)
             trim_heap()
     model.requires_grad_(False)
     model.eval()
@@ -248,8 +261,17 @@ def _within_memory(prepared: PreparedBase, device: str, dtype: torch.dtype) -> I
         ) from error
 
 
-def _check_stored_whole(folder: Path) -> None:
-    if "quantization_config" in read_json(folder / "config.json", "The model's configuration"):
+def _cast(model: Any, dtype: torch.dtype) -> None:
+    """Bring what isn't quantised of a model that was stored so into `dtype`: transformers leaves it
+    in the one that it is stored in."""
+    own = model.get_input_embeddings().weight.dtype
+    for parameter in model.parameters():
+        if parameter.dtype == own:
+            parameter.data = parameter.data.to(dtype)
+
+
+def _check_stored_whole(folder: Path, config: Mapping[str, Any]) -> None:
+    if "quantization_config" in config:
         raise UserError(
             f"The weights in {folder} are stored quantised already. Leave out --quantize, or give "
             "the model's unquantised folder."

@@ -37,10 +37,14 @@ class _Product(torch.autograd.Function):
 
 
 class Packed4bit(bnb.nn.Linear4bit):
-    """A weight in nf4."""
+    """A weight in nf4 (or in fp4, where a base is stored so)."""
 
-    kind = "nf4"
     weight: Any  # bitsandbytes' parameter, with its scales
+
+    @property
+    def kind(self) -> str:
+        """What its four bits mean."""
+        return str(self.weight.quant_state.quant_type)
 
     def whole(self) -> Tensor:
         """[out, in] the weight in the base's dtype."""
@@ -52,7 +56,9 @@ class Packed4bit(bnb.nn.Linear4bit):
     def fill(self, whole: Tensor) -> None:
         """Write `whole()` into memory of its shape and dtype, some of its blocks at a time."""
         state, packed, flat = self.weight.quant_state, self.weight.data.view(-1), whole.view(-1)
-        absmax = bnb.functional.dequantize_blockwise(state.absmax, state.state2) + state.offset
+        absmax = state.absmax
+        if state.nested:
+            absmax = bnb.functional.dequantize_blockwise(absmax, state.state2) + state.offset
         size, block = len(flat), state.blocksize
         for start in range(0, size, _AT_ONCE):
             stop = min(start + _AT_ONCE, size)
@@ -73,7 +79,7 @@ class Packed4bit(bnb.nn.Linear4bit):
     def stored_bytes(self) -> int:
         """Bytes of the weight and its scales; what all weights share isn't counted."""
         state = self.weight.quant_state
-        held = [self.weight.data, state.absmax, state.state2.absmax]
+        held = [self.weight.data, state.absmax, *([state.state2.absmax] if state.nested else [])]
         return sum(each.nbytes for each in held)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -126,6 +132,8 @@ def adopt(model: Any, dtype: torch.dtype) -> dict[str, Packed4bit | Packed8bit]:
     for path, module in model.named_modules():
         if type(module) is bnb.nn.Linear4bit:
             module.__class__ = Packed4bit
+            weight: Any = module.weight
+            weight.quant_state.dtype = dtype  # a stored one has that of its own base
         elif type(module) is bnb.nn.Linear8bitLt:
             module.__class__ = Packed8bit
             module.dtype = dtype  # type: ignore[assignment]
@@ -137,8 +145,8 @@ def adopt(model: Any, dtype: torch.dtype) -> dict[str, Packed4bit | Packed8bit]:
 
 def quantise_and_back(kind: str, weight: Tensor) -> Tensor:
     """What of a weight survives; whatever bitsandbytes raises where it doesn't run."""
-    if kind == "nf4":
-        packed, state = bnb.functional.quantize_4bit(weight, quant_type="nf4")
+    if kind != "int8":
+        packed, state = bnb.functional.quantize_4bit(weight, quant_type=kind)
         return bnb.functional.dequantize_4bit(packed, state)
     rows, scales, _ = bnb.functional.int8_vectorwise_quant(weight.half())
     return bnb.functional.int8_vectorwise_dequant(rows, scales)

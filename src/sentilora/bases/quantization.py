@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,15 @@ def parse_kind(given: str | None) -> str | None:
     raise UserError(f"There is no quantisation {given!r}; {remedy}")
 
 
+def stored_kind(config: Mapping[str, Any]) -> str | None:
+    """How bitsandbytes stored the weights of a model with this configuration: "nf4", "fp4" or
+    "int8"; None where it didn't."""
+    found = config.get("quantization_config") or {}
+    if found.get("quant_method") != "bitsandbytes":
+        return None
+    return "int8" if found.get("load_in_8bit") else str(found.get("bnb_4bit_quant_type", "fp4"))
+
+
 def check_available(kind: str, device: str) -> None:
     """Raise UserError where a base can't be held as `kind` on `device`, with what to do instead."""
     import torch
@@ -81,10 +90,13 @@ def check_available(kind: str, device: str) -> None:
         ) from error
 
 
-def loading_arguments(kind: str, device: str, dtype: torch.dtype) -> dict[str, Any]:
-    """What `from_pretrained` is told besides, so that weights are quantised one by one."""
+def loading_arguments(kind: str | None, device: str, dtype: torch.dtype) -> dict[str, Any]:
+    """What `from_pretrained` is told besides, so that weights are quantised one by one, or with no
+    `kind` read as they are stored."""
     from transformers import BitsAndBytesConfig
 
+    if kind is None:
+        return {"device_map": {"": device}}
     if kind == "int8":
         config = BitsAndBytesConfig(load_in_8bit=True)
     else:
@@ -98,7 +110,7 @@ def loading_arguments(kind: str, device: str, dtype: torch.dtype) -> dict[str, A
 
 
 def settle(model: Any, kind: str, dtype: torch.dtype) -> Quantised:
-    """Give a model that was just quantised its weights' own products, and count them.
+    """Give a model that was quantised, or loaded so, its weights' own products, and count them.
 
     Raises UserError where nothing of it could be quantised.
     """

@@ -36,6 +36,8 @@ from sentilora.training.schedule import Schedule
 from sentilora.training.settings import TrainSettings
 from sentilora.training.state import TrainingState
 
+_UNLEARNED = 1e-3  # a loss above it has a gradient, if anything lets one through
+
 CHECKPOINT_SECONDS = 120.0
 
 
@@ -202,6 +204,11 @@ class _Run:
                 f"At step {step} the {'gradient' if math.isfinite(loss) else 'loss'} is no longer "
                 f"a finite number (learning rate {rate:.2g}), so training has stopped. Start a new "
                 "run with a lower --learning-rate, or with --dtype float32 if it ran in less."
+            )
+        if step == 1 and norm == 0 and loss > _UNLEARNED:
+            raise UserError(
+                "No gradient reaches the adapter through this base, so training would change "
+                "nothing. Try another --device, or another form of the base."
             )
         self.state.advance(rate, loss, len(rows), averaged=self.schedule.averages(step))
         self._rows_here += len(rows)
