@@ -14,6 +14,7 @@ import pytest
 from command import environment, run
 from samples import TRAINING
 
+from sentilora.planning.table import CONFIGURATIONS
 from sentilora.runs import RunConfig
 
 
@@ -47,6 +48,21 @@ def test_a_known_base_is_planned_without_a_network(offline: None, here: Path) ->
         assert plan["peak_bytes"] <= plan["budget_bytes"] == 8_000_000_000
     assert nf4["bytes"]["weights"] < plain["bytes"]["weights"] / 2
     assert plain["model"]["parameters"] == 1_543_714_304
+
+
+def test_a_base_that_is_stored_quantised(here: Path) -> None:
+    folder = here / "stored"
+    folder.mkdir()
+    config = {**CONFIGURATIONS["Qwen/Qwen2.5-7B"], "dtype": "bfloat16"}
+    stored = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": stored}))
+    (found,) = planned("--model", folder, "--device", "cuda")
+    _, quantised = planned("--model", "Qwen/Qwen2.5-7B", "--device", "cuda")
+    assert found["bytes"] == quantised["bytes"]
+    assert "--quantize" not in found["command"]
+    refused = run("plan", "--model", folder, "--quantize", "nf4")
+    assert refused.code == 2
+    assert "stored quantised already" in refused.err
 
 
 def test_the_table_and_the_command(offline: None, here: Path) -> None:

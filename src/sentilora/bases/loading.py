@@ -19,6 +19,7 @@ from sentilora.bases.hub import (
     weight_files,
 )
 from sentilora.bases.quantization import (
+    STORED_QUANTISED,
     check_available,
     loading_arguments,
     parse_kind,
@@ -272,10 +273,7 @@ def _cast(model: Any, dtype: torch.dtype) -> None:
 
 def _check_stored_whole(folder: Path, config: Mapping[str, Any]) -> None:
     if "quantization_config" in config:
-        raise UserError(
-            f"The weights in {folder} are stored quantised already. Leave out --quantize, or give "
-            "the model's unquantised folder."
-        )
+        raise UserError(f"The weights in {folder} {STORED_QUANTISED}")
 
 
 def _load_model(

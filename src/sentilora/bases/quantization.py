@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 KINDS = ("nf4", "int8")
 BITS = {"nf4": 4, "int8": 8}
 NONE = "none"  # how it is said that a base is wanted as it is stored
+STORED_QUANTISED = (
+    "are stored quantised already. Leave out --quantize, or give the model's unquantised folder."
+)
 _DEVICES = ("cuda", "cpu")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sentilora.bases.quantization import parse_kind
+from sentilora.bases.quantization import STORED_QUANTISED, parse_kind
 from sentilora.cli.console import say
 from sentilora.errors import UserError
 from sentilora.planning import (
@@ -49,15 +49,20 @@ def plans_for(params: Mapping[str, Any]) -> list[Plan]:
         dora=params["dora"],
         checkpointing=params["gradient_checkpointing"],
     )
-    kinds = _kinds(params["quantize"])
     shape = read_shape(params["model"], params["revision"])
+    kinds = _kinds(params["quantize"], shape)
     lengths, batch = _lengths(params, shape)
     batch = params["batch_size"] or batch
     return [make_plan(shape, replace(recipe, quantize=k), lengths, batch, budget) for k in kinds]
 
 
-def _kinds(quantize: str | None) -> Sequence[str | None]:
-    return (None, "nf4") if quantize is None else (parse_kind(quantize),)
+def _kinds(quantize: str | None, shape: ModelShape) -> Sequence[str | None]:
+    asked = parse_kind(quantize)
+    if shape.quantized is None:
+        return (None, "nf4") if quantize is None else (asked,)
+    if asked is not None:
+        raise UserError(f"The weights of {shape.name} {STORED_QUANTISED}")
+    return (shape.quantized,)
 
 
 def _lengths(params: Mapping[str, Any], shape: ModelShape) -> tuple[Lengths, int]:
@@ -91,6 +96,7 @@ def apply_memory(
 
     from sentilora.planning.lengths import encoded_lengths
 
+    shape = folder_shape(params["model"], prepared.folder)
     recipe = Recipe(
         dtype,
         device.partition(":")[0],
@@ -99,10 +105,9 @@ def apply_memory(
         adapter.targets,
         adapter.dropout > 0,
         adapter.dora,
-        parse_kind(params["quantize"]),
+        parse_kind(params["quantize"]) or shape.quantized,
         settings.gradient_checkpointing,
     )
-    shape = folder_shape(params["model"], prepared.folder)
     lengths = encoded_lengths(encoder, texts, "as encoded")
     budget = parse_bytes(params["memory"])
     plan = make_plan(shape, recipe, lengths, settings.rows_at_once, budget)

@@ -126,5 +126,5 @@ def _command(plan: Plan, asked: Mapping[str, Any]) -> str:
     """`sentilora train` with the plan's quantisation and the options that it was made for."""
     from sentilora.cli.training_runs import arguments
 
-    options = {**asked, "quantize": plan.recipe.quantize}
+    options = {**asked, "quantize": None if plan.shape.quantized else plan.recipe.quantize}
     return shlex.join(["sentilora", "train", *arguments(options)])

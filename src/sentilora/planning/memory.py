@@ -113,6 +113,8 @@ def loading(shape: ModelShape, recipe: Recipe) -> int:
 
 def _mapped(shape: ModelShape, recipe: Recipe) -> int:
     """Of the file what is made anew from it, and so is there twice; the rest is used in place."""
+    if shape.quantized is not None:
+        return weights(shape, recipe)
     if recipe.size != shape.stored_bytes:
         return shape.parameters * shape.stored_bytes
     return shape.linear * shape.stored_bytes if recipe.quantize is not None else 0
@@ -171,7 +173,7 @@ def trained(shape: ModelShape, recipe: Recipe) -> int:
 
 def weights(shape: ModelShape, recipe: Recipe) -> int:
     """Bytes of the base."""
-    if recipe.quantize == "nf4":
+    if recipe.quantize in ("nf4", "fp4"):
         linear = NF4_BYTES * shape.linear
     elif recipe.quantize == "int8":
         outputs = sum(out for each in shape.matrices.values() for _, out in each) * shape.layers

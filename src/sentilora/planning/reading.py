@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sentilora.bases.catalog import INDEX_BASES
 from sentilora.bases.loading import resolve
+from sentilora.bases.quantization import stored_kind
 from sentilora.bases.types import Base
 from sentilora.errors import UserError, first_line
 from sentilora.files import read_json
@@ -36,7 +38,8 @@ def folder_shape(name: str, folder: Path) -> ModelShape:
 def shape_of(name: str, config: Mapping[str, Any]) -> ModelShape:
     """The shape that a `config.json` describes; of an architecture that isn't known here, as
     transformers builds it."""
-    return known_shape(name, config) or _counted(name, config)
+    shape = known_shape(name, config) or _counted(name, config)
+    return replace(shape, quantized=stored_kind(config))
 
 
 def _configuration(base: Base) -> Mapping[str, Any]:

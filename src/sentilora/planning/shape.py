@@ -35,6 +35,8 @@ class ModelShape:
         Of a weight on disk.
     handwritten
         Whether the hand-written forward and backward (`scoring.frozen`) knows the architecture.
+    quantized
+        In what kind of few bits the projections are stored already, if they aren't whole.
     """
 
     name: str
@@ -52,6 +54,7 @@ class ModelShape:
     window: int | None
     stored_bytes: int
     handwritten: bool
+    quantized: str | None = None
 
     @property
     def parameters(self) -> int:

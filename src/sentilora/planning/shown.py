@@ -13,7 +13,7 @@ from sentilora.planning.plan import Plan
 if TYPE_CHECKING:
     from rich.table import Table
 
-_KINDS = {None: "LoRA", "nf4": "LoRA on NF4", "int8": "LoRA on INT8"}
+_KINDS = {None: "LoRA", "nf4": "LoRA on NF4", "fp4": "LoRA on FP4", "int8": "LoRA on INT8"}
 _PARTS = {"prefix": "instruction's keys, values"}
 
 
