@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,16 +18,10 @@ from sentilora.bases.hub import (
     stated_licence,
     weight_files,
 )
-from sentilora.bases.quantization import (
-    STORED_QUANTISED,
-    check_available,
-    loading_arguments,
-    parse_kind,
-    settle,
-    stored_kind,
-)
+from sentilora.bases.model import load_model
+from sentilora.bases.quantization import check_available, parse_kind
 from sentilora.bases.types import Base, BaseIdentity, LoadedBase, PreparedBase
-from sentilora.devices import memory_ran_out, trim_heap
+from sentilora.devices import memory_ran_out
 from sentilora.errors import NoRoom, UserError
 from sentilora.files import expanded, looking_at, read_json
 
@@ -222,24 +216,10 @@ def load_base(
         prepared = prepare_base(prepared, trust_remote_code=trust_remote_code, say=say)
     torch_dtype, reason = choose_dtype(device, dtype)
     tokenizer = load_tokenizer(prepared, trust_remote_code=trust_remote_code)
-    config = read_json(prepared.folder / "config.json", "The model's configuration")
-    if kind is not None:
-        _check_stored_whole(prepared.folder, config)
-    held = kind or stored_kind(config)
-    if held not in (None, kind):
-        check_available(held, device)
-    quantised = None
     with _within_memory(prepared, device, torch_dtype):
-        if held is None:
-            model = _load_model(prepared.folder, torch_dtype, trust_remote_code)
-            model.to(device)
-        else:
-            more = loading_arguments(kind, device, torch_dtype)
-            model = _load_model(prepared.folder, torch_dtype, trust_remote_code, more)
-            if kind is None:
-                _cast(model, torch_dtype)
-            quantised = settle(model, held, torch_dtype)
-            trim_heap()
+        model, quantised = load_model(
+            prepared.folder, device, torch_dtype, kind, trust_remote_code=trust_remote_code
+        )
     model.requires_grad_(False)
     model.eval()
     name = str(torch_dtype).removeprefix("torch.")
@@ -260,53 +240,3 @@ def _within_memory(prepared: PreparedBase, device: str, dtype: torch.dtype) -> I
             f"The memory of {device} doesn't suffice for {prepared.identity.name} in "
             f"{str(dtype).removeprefix('torch.')}. Close what else takes of it, or {more}."
         ) from error
-
-
-def _cast(model: Any, dtype: torch.dtype) -> None:
-    """Bring what isn't quantised of a model that was stored so into `dtype`: transformers leaves it
-    in the one that it is stored in."""
-    own = model.get_input_embeddings().weight.dtype
-    for parameter in model.parameters():
-        if parameter.dtype == own:
-            parameter.data = parameter.data.to(dtype)
-
-
-def _check_stored_whole(folder: Path, config: Mapping[str, Any]) -> None:
-    if "quantization_config" in config:
-        raise UserError(f"The weights in {folder} {STORED_QUANTISED}")
-
-
-def _load_model(
-    folder: Path,
-    dtype: torch.dtype,
-    trust_remote_code: bool,
-    quantisation: Mapping[str, Any] | None = None,
-) -> Any:
-    from transformers import AutoModelForCausalLM
-
-    from sentilora.bases.quiet import quiet_transformers
-
-    try:
-        with quiet_transformers():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder,
-                dtype=dtype,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=trust_remote_code,
-                output_loading_info=True,
-                **(quantisation or {}),
-            )
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        raise UserError(
-            f"The model in {folder} cannot be loaded as a causal language model: {error}"
-        ) from error
-    model, report = loaded
-    missing = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
-    if missing:
-        raise UserError(
-            f"The model in {folder} lacks weights that its config.json asks for, or has them in "
-            f"other shapes: {', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}. With "
-            "random values in their place it would be useless. Fetch or copy the model again."
-        )
-    return model
