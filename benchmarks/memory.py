@@ -136,7 +136,7 @@ def _line(cell: Cell, found: dict[str, Any]) -> Line:
         cell.rank,
         cell.targets,
         dora=cell.dora,
-        quantize=cell.quantize,
+        quantize=cell.quantize or shape.quantized,
         checkpointing=cell.checkpointing,
     )
     run = Run(found["rows"], found["longest"] - found["prefix"], found["prefix"])
@@ -160,7 +160,8 @@ def _line(cell: Cell, found: dict[str, Any]) -> Line:
 def _read_once(shape: ModelShape, recipe: Recipe) -> int:
     """Bytes of the file that is still mapped which only quantising read."""
     mapped = recipe.device == "cpu" and recipe.size == shape.stored_bytes
-    return shape.linear * shape.stored_bytes if mapped and recipe.quantize is not None else 0
+    quantised_here = recipe.quantize is not None and shape.quantized is None
+    return shape.linear * shape.stored_bytes if mapped and quantised_here else 0
 
 
 def _table(lines: Sequence[Line]) -> Table:

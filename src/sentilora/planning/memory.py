@@ -113,10 +113,11 @@ def loading(shape: ModelShape, recipe: Recipe) -> int:
 
 def _mapped(shape: ModelShape, recipe: Recipe) -> int:
     """Of the file what is made anew from it, and so is there twice; the rest is used in place."""
-    if shape.quantized is not None:
-        return weights(shape, recipe)
     if recipe.size != shape.stored_bytes:
-        return shape.parameters * shape.stored_bytes
+        anew = shape.parameters if shape.quantized is None else shape.rest
+        return anew * shape.stored_bytes
+    if shape.quantized is not None:
+        return 0
     return shape.linear * shape.stored_bytes if recipe.quantize is not None else 0
 
 
@@ -138,7 +139,7 @@ def _process(shape: ModelShape) -> int:
 
 def _left(shape: ModelShape, recipe: Recipe) -> int:
     """In the heap by quantising the base."""
-    if recipe.quantize is None:
+    if recipe.quantize is None or shape.quantized is not None:
         return 0
     sizes = [into * out for each in shape.matrices.values() for into, out in each]
     small = shape.layers * sum(size for size in sizes if size * recipe.size <= HEAP_BYTES)
