@@ -140,7 +140,7 @@ def _read_model(file: GgufFile, config: PreTrainedConfig) -> Any:
             dtype=torch.bfloat16 if file.is_quantized else torch.float32,
             output_loading_info=True,
         )
-    except (ValueError, RuntimeError, NotImplementedError, KeyError) as error:
+    except (ValueError, RuntimeError, KeyError) as error:
         raise UserError(
             f"{file.path.name} cannot be read as a {file.architecture!r} model: {error}. "
             "Use the model's Hub version instead."

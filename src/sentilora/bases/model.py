@@ -25,20 +25,22 @@ if TYPE_CHECKING:
 def load_model(
     folder: Path, device: str, dtype: torch.dtype, kind: str | None, *, trust_remote_code: bool
 ) -> tuple[Any, Quantised | None]:
-    """The model on `device`, and what of it is in few bits: quantised to `kind`, or stored so.
+    """The model on `device`, and what of it is in few bits: quantised to `kind`, which is known to
+    be available there, or stored so.
 
     Raises UserError where it is no causal language model, lacks weights, or can't be held so.
     """
     config = read_json(folder / "config.json", "The model's configuration")
     if kind is not None and "quantization_config" in config:
         raise UserError(f"The weights in {folder} {STORED_QUANTISED}")
-    held = kind or stored_kind(config)
+    stored = stored_kind(config)
+    held = kind or stored
     if held is None:
         return _read(folder, dtype, {}, trust_remote_code).to(device), None
-    check_available(held, device)
-    arguments = loading_arguments(kind, device, dtype)
-    model = _read(folder, dtype, arguments, trust_remote_code)
-    if kind is None:
+    if stored is not None:
+        check_available(stored, device)
+    model = _read(folder, dtype, loading_arguments(kind, device, dtype), trust_remote_code)
+    if stored is not None:
         _cast(model, dtype)
     quantised = settle(model, held, dtype)
     trim_heap()

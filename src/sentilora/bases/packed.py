@@ -133,7 +133,7 @@ def adopt(model: Any, dtype: torch.dtype) -> dict[str, Packed4bit | Packed8bit]:
         if type(module) is bnb.nn.Linear4bit:
             module.__class__ = Packed4bit
             weight: Any = module.weight
-            weight.quant_state.dtype = dtype  # a stored one has that of its own base
+            weight.quant_state.dtype = dtype  # else what was stored keeps the dtype of then
         elif type(module) is bnb.nn.Linear8bitLt:
             module.__class__ = Packed8bit
             module.dtype = dtype  # type: ignore[assignment]

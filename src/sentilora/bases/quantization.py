@@ -80,7 +80,7 @@ def check_available(kind: str, device: str) -> None:
     if where not in _DEVICES:
         raise UserError(
             f"A base can't be held in {kind} on {where}: bitsandbytes runs on CUDA and on the CPU. "
-            "Choose --device cpu, or --quantize none."
+            "Choose --device cpu, or a whole base with --quantize none."
         )
     packed = _packed()
     try:
@@ -88,8 +88,8 @@ def check_available(kind: str, device: str) -> None:
     except Exception as error:  # whatever a library that isn't built for this processor raises
         raise UserError(
             f"bitsandbytes {packed.VERSION} can't hold weights in {kind} on this {where} "
-            f"({type(error).__name__}: {error}). Update it, use another device, or choose "
-            "--quantize none."
+            f"({type(error).__name__}: {error}). Update it, use another device, or a "
+            "whole base with --quantize none."
         ) from error
 
 
@@ -159,7 +159,7 @@ def _packed() -> Any:
     except ImportError as error:
         raise UserError(
             "Bases are held in 4 or 8 bits by bitsandbytes, which can't be imported "
-            f"({error}). Install it with: pip install 'sentilora[quantize]', or choose --quantize "
-            "none."
+            f"({error}). Install it with: pip install 'sentilora[quantize]', or use a whole base "
+            "with --quantize none."
         ) from error
     return packed

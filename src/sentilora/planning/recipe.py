@@ -28,7 +28,8 @@ class Recipe:
     dropout
         Whether the adapters' inputs drop out, which keeps a mask.
     quantize
-        One of `bases.quantization.KINDS`, or None.
+        One of `bases.quantization.KINDS`, or as the base is stored ("fp4", too); None where it is
+        whole.
     checkpointing
         Whether only blocks' inputs are kept, and rows run whole.
     """

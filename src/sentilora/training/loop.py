@@ -36,8 +36,6 @@ from sentilora.training.schedule import Schedule
 from sentilora.training.settings import TrainSettings
 from sentilora.training.state import TrainingState
 
-_UNLEARNED = 1e-3  # a loss above it has a gradient, if anything lets one through
-
 CHECKPOINT_SECONDS = 120.0
 
 
@@ -80,7 +78,7 @@ def fit(
     ------
     UserError
         Where there are no rows, the run's folder is of no use, the run can't be resumed here, or
-        the loss isn't finite.
+        the loss isn't finite, or no gradient reaches the adapter.
     Interrupted
         On Ctrl-C, after a checkpoint was written.
     """
@@ -205,7 +203,7 @@ class _Run:
                 f"a finite number (learning rate {rate:.2g}), so training has stopped. Start a new "
                 "run with a lower --learning-rate, or with --dtype float32 if it ran in less."
             )
-        if step == 1 and norm == 0 and loss > _UNLEARNED:
+        if step == 1 and norm == 0 < loss:
             raise UserError(
                 "No gradient reaches the adapter through this base, so training would change "
                 "nothing. Try another --device, or another form of the base."
